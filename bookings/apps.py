@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+
+
+class BookingsConfig(AppConfig):
+    name = "bookings"
+
+    def ready(self) -> None:
+        # Importing registers: panels on the desk, invariants for verify, benches, listeners to happenings.
+        from importlib import import_module
+        from importlib.util import find_spec
+
+        for module in ("checks", "panels", "listeners", "invariants", "benches"):
+            if find_spec(f"bookings.{module}"):
+                import_module(f"bookings.{module}")

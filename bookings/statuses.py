@@ -1,0 +1,77 @@
+"""The statuses of a booking, a shoot and money, and how they may move."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from studio.transitions import moves
+
+
+class BookingStatus(models.TextChoices):
+    REQUESTED = "requested", _("Requested")  # waits for the studio's or an artist's yes; holds its claims
+    HELD = "held", _("Held")  # unpaid, expires
+    CONFIRMED = "confirmed", _("Confirmed")
+    CANCELLED = "cancelled", _("Cancelled")
+    EXPIRED = "expired", _("Expired")
+
+
+B = BookingStatus
+ACTIVE_BOOKING = (B.REQUESTED, B.HELD, B.CONFIRMED)
+
+BOOKING_MOVES = moves(
+    request=({B.HELD}, B.REQUESTED, "requested_at"),
+    confirm=({B.HELD, B.REQUESTED}, B.CONFIRMED, "confirmed_at"),
+    expire=({B.HELD}, B.EXPIRED, "expired_at"),
+    release=({B.HELD}, B.CANCELLED, "cancelled_at"),  # the client left before paying
+    decline=({B.REQUESTED}, B.CANCELLED, "cancelled_at"),
+    cancel=({B.CONFIRMED, B.REQUESTED}, B.CANCELLED, "cancelled_at"),
+    reseat=({B.EXPIRED}, B.CONFIRMED, "confirmed_at"),  # late money, the slot was still free
+)
+
+
+class ShootStatus(models.TextChoices):
+    PLANNED = "planned", _("Planned")
+    CHECKED_IN = "checked_in", _("Here")
+    COMPLETED = "completed", _("Completed")
+    NO_SHOW = "no_show", _("Did not come")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+S = ShootStatus
+SHOOT_MOVES = moves(
+    check_in=({S.PLANNED, S.NO_SHOW}, S.CHECKED_IN, "checked_in_at"),
+    complete=({S.PLANNED, S.CHECKED_IN}, S.COMPLETED, "completed_at"),
+    no_show=({S.PLANNED}, S.NO_SHOW, "no_show_at"),
+    cancel=({S.PLANNED}, S.CANCELLED),
+    replan=({S.CANCELLED}, S.PLANNED),  # late money re-seats an expired hold
+)
+
+
+class CheckoutStatus(models.TextChoices):
+    WANTED = "wanted", _("To be opened")  # the row is there before Stripe is called
+    OPEN = "open", _("Open")
+    PAID = "paid", _("Paid")
+    EXPIRED = "expired", _("Expired")
+    FAILED = "failed", _("Failed")
+
+
+C = CheckoutStatus
+CHECKOUT_MOVES = moves(
+    opened=({C.WANTED}, C.OPEN, "opened_at"),
+    paid=({C.WANTED, C.OPEN, C.EXPIRED}, C.PAID, "paid_at"),
+    expire=({C.WANTED, C.OPEN}, C.EXPIRED, "expired_at"),
+    fail=({C.WANTED, C.OPEN}, C.FAILED),
+)
+
+
+class RefundStatus(models.TextChoices):
+    DUE = "due", _("To be sent")
+    DONE = "done", _("Sent back")
+    FAILED = "failed", _("Failed")
+
+
+R = RefundStatus
+REFUND_MOVES = moves(
+    done=({R.DUE, R.FAILED}, R.DONE, "done_at"),
+    fail=({R.DUE}, R.FAILED),
+    again=({R.FAILED}, R.DUE),
+)

@@ -1,0 +1,520 @@
+"""From the first Upload to the last Download."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import Shoot
+from galleries.statuses import (
+    GALLERY_MOVES,
+    JOB_MOVES,
+    RETOUCH_MOVES,
+    UPLOAD_MOVES,
+    GalleryStatus,
+    JobStatus,
+    RetouchStatus,
+    UploadStatus,
+)
+from studio.actors import ActorKind
+from studio.models import User, public_id
+from studio.transitions import HasStatus
+
+
+class Gallery(HasStatus):
+    """One shoot's pictures as the client sees them, with the clock of its promise.
+
+    `deliver_by` is empty before the shoot has ended and while a pause is open. `promise` keeps the inputs it was
+    computed from (zone, rule, closures used), so that `verify` can compute it again.
+    """
+
+    public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
+    shoot = models.OneToOneField(Shoot, models.CASCADE, related_name="gallery")
+    status = models.CharField(max_length=20, choices=GalleryStatus, default=GalleryStatus.OPEN)
+    finals_included = models.PositiveSmallIntegerField()
+    client_looks_first = models.BooleanField(default=False)
+    assigned_to = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="galleries")
+    created_at = models.DateTimeField()
+    # the promise
+    clock_started_at = models.DateTimeField(null=True, help_text="when the shoot ended")
+    deliver_by = models.DateTimeField(null=True)
+    first_deliver_by = models.DateTimeField(
+        null=True, help_text="as first promised; reports count against deliver_by"
+    )
+    promise = models.JSONField(default=dict)
+    # the way
+    proofs_published_at = models.DateTimeField(null=True)
+    selection_submitted_at = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    reopened_at = models.DateTimeField(null=True)
+    was_on_time = models.BooleanField(null=True, help_text="of the first delivery")
+    finals_expire_at = models.DateTimeField(null=True)
+    proofs_expire_at = models.DateTimeField(null=True)
+    free_changes_left = models.PositiveSmallIntegerField(default=1)
+
+    moves = GALLERY_MOVES
+
+    class Meta:
+        verbose_name_plural = "galleries"
+        indexes = [
+            models.Index(
+                fields=["deliver_by", "id"],
+                condition=Q(
+                    deliver_by__isnull=False,
+                    status__in=["open", "proofing", "retouching", "approving", "ready"],
+                ),
+                name="gallery_due",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.shoot.code}"
+
+
+class PauseReason(models.TextChoices):
+    CHOOSING = "choosing", _("You are choosing your pictures")
+    APPROVING = "approving", _("You are looking at the retouched pictures")
+    BALANCE = "balance", _("The balance is still to be paid")
+
+
+class Pause(models.Model):
+    """A time the studio waits for the client, for a named reason. The clock stands still from begins_at to ended_at."""
+
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="pauses")
+    reason = models.CharField(max_length=20, choices=PauseReason)
+    opened_at = models.DateTimeField()
+    begins_at = models.DateTimeField(help_text="later than opened_at when opened shortly before a closing")
+    ended_at = models.DateTimeField(null=True)
+    opened_by = models.CharField(max_length=200)
+    ended_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["opened_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["gallery", "reason"], condition=Q(ended_at=None), name="one_open_pause_per_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(begins_at__gte=F("opened_at")), name="pause_begins_after_opening"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gallery}: {self.reason}"
+
+
+class DeadlineNotice(models.Model):
+    """One warning of one promise, given once: unique per (gallery, kind, deliver_by)."""
+
+    class Kind(models.TextChoices):
+        ONE_DAY = "one_day", _("one working day left")
+        FOUR_HOURS = "four_hours", _("four working hours left")
+        ONE_HOUR = "one_hour", _("one hour left")
+        OVERDUE = "overdue", _("overdue")
+
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=20, choices=Kind)
+    deliver_by = models.DateTimeField()
+    given_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["gallery", "kind", "deliver_by"], name="one_notice_per_promise")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gallery} {self.kind}"
+
+
+class Breach(models.Model):
+    """A promise that was missed: recorded once, told honestly, never deleted."""
+
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="breaches")
+    deliver_by = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    new_deliver_by = models.DateTimeField(null=True, help_text="the new time the client was told")
+    cause = models.CharField(max_length=300, blank=True, help_text="recorded by a person")
+    late_policy = models.CharField(
+        max_length=20, default="proposed", help_text="proposed, done, waived, none"
+    )
+    late_policy_at = models.DateTimeField(null=True)
+    late_policy_reason = models.CharField(max_length=300, blank=True)
+    late_policy_amount = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["gallery", "deliver_by"], name="one_breach_per_promise")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gallery} {self.deliver_by}"
+
+
+class Upload(HasStatus):
+    """Received bytes, not yet trusted. `offset` bytes are safely stored; at `size` they are checked."""
+
+    public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="uploads")
+    purpose = models.CharField(
+        max_length=20, default="frame", help_text="frame, or hand_in: a finished file of a pick"
+    )
+    retouch = models.ForeignKey("Retouch", models.CASCADE, null=True, related_name="uploads")
+    status = models.CharField(max_length=20, choices=UploadStatus, default=UploadStatus.RECEIVING)
+    name = models.CharField(max_length=255, help_text="as the camera or the browser called it")
+    size = models.BigIntegerField(validators=[MinValueValidator(1)])
+    offset = models.BigIntegerField(default=0)
+    declared_sha256 = models.CharField(max_length=64, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="of what was read back")
+    crc32 = models.BigIntegerField(null=True)
+    key = models.CharField(max_length=200, unique=True, help_text="random, ours, in the originals store")
+    backend = models.JSONField(
+        default=dict, help_text="what the store needs to go on (S3 upload id and parts)"
+    )
+    source = models.CharField(max_length=20, default="desk", help_text="desk, watch, ingest")
+    by = models.ForeignKey(User, models.SET_NULL, null=True)
+    refusal_code = models.CharField(max_length=40, blank=True)
+    refusal = models.CharField(max_length=300, blank=True, help_text="a sentence for a photographer")
+    is_duplicate = models.BooleanField(default=False, help_text="same bytes as a photo of this gallery")
+    created_at = models.DateTimeField()
+    touched_at = models.DateTimeField()
+    received_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    moves = UPLOAD_MOVES
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["gallery", "status"], name="upload_of_gallery"),
+            models.Index(fields=["touched_at"], condition=Q(status="receiving"), name="upload_idle"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(offset__gte=0, offset__lte=F("size")), name="offset_within_size"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Photo(models.Model):
+    """An accepted original: one or more immutable files (raw, jpeg, sidecar). What the camera knew is in columns."""
+
+    public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="photos")
+    number = models.PositiveIntegerField(help_text="the client's name for it in this gallery: 1, 2, 3 …")
+    name = models.CharField(
+        max_length=255, help_text="the camera's file name, told apart where it came twice"
+    )
+    captured_at = models.DateTimeField(null=True)
+    camera = models.CharField(max_length=120, blank=True)
+    lens = models.CharField(max_length=120, blank=True)
+    exposure = models.JSONField(default=dict, help_text="seconds, f_number, iso, focal_length")
+    width = models.PositiveIntegerField(help_text="upright")
+    height = models.PositiveIntegerField()
+    dominant_colour = models.CharField(max_length=7, blank=True)
+    faces = models.PositiveSmallIntegerField(null=True, help_text="how many; no landmarks are kept")
+    rating = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(5)])
+    is_recommended = models.BooleanField(default=False, help_text="the photographer's mark")
+    is_rejected = models.BooleanField(default=False)
+    is_hidden = models.BooleanField(default=False, help_text="hidden by the client for every viewer")
+    is_published = models.BooleanField(default=False)
+    accepted_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["gallery", "number"], name="one_number_per_photo")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PhotoFile(models.Model):
+    """One file of a Photo, byte for byte as it came; never rewritten."""
+
+    class Kind(models.TextChoices):
+        IMAGE = "image", _("Picture")
+        RAW = "raw", _("Camera RAW")
+        SIDECAR = "sidecar", _("Sidecar")
+
+    photo = models.ForeignKey(Photo, models.CASCADE, related_name="files")
+    upload = models.OneToOneField(Upload, models.SET_NULL, null=True, related_name="photo_file")
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="files")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.IMAGE)
+    format = models.CharField(max_length=10)
+    name = models.CharField(max_length=255)
+    key = models.CharField(max_length=200, unique=True)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    crc32 = models.BigIntegerField()
+    stored_at = models.DateTimeField()
+    checked_at = models.DateTimeField(help_text="last time the bytes were read back and hashed")
+    is_damaged = models.BooleanField(default=False)
+    archived_at = models.DateTimeField(null=True)
+    archived_where = models.CharField(max_length=200, blank=True)
+    erased_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["checked_at"], condition=Q(erased_at=None), name="photo_file_check")]
+        constraints = [
+            models.UniqueConstraint(fields=["gallery", "sha256"], name="same_bytes_once_per_gallery"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pick(models.Model):
+    """One chosen Photo, with what the client says about it. All picks of a gallery are its Selection."""
+
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="picks")
+    photo = models.OneToOneField(Photo, models.CASCADE, related_name="pick")
+    words = models.TextField(blank=True, help_text="the client's note")
+    use = models.CharField(max_length=60, blank=True, help_text="LinkedIn, website, press")
+    picked_at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=10, choices=ActorKind)
+    actor_label = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["picked_at", "id"]
+
+    def __str__(self) -> str:
+        return str(self.photo)
+
+
+class Retouch(HasStatus):
+    """The work order on a picked Photo. Its Versions are the work; the approved one becomes the Final."""
+
+    public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
+    pick = models.OneToOneField(Pick, models.CASCADE, related_name="retouch")
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="retouches")
+    status = models.CharField(max_length=20, choices=RetouchStatus, default=RetouchStatus.WAITING)
+    approved_version = models.ForeignKey("Version", models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField()
+    drafted_at = models.DateTimeField(null=True)
+    shown_at = models.DateTimeField(null=True)
+    approved_at = models.DateTimeField(null=True)
+    change_asked_at = models.DateTimeField(null=True)
+
+    moves = RETOUCH_MOVES
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.pick)
+
+
+class Guard(models.TextChoices):
+    WAITING = "waiting", _("Being measured")
+    PASSED = "passed", _("No change to face shape; skin keeps its texture")
+    BLOCKED = "blocked", _("Face shape or skin texture changed")
+    NOT_MEASURED = "not_measured", _("Not measured")
+    OVERRIDDEN = "overridden", _("Changed at the client's request")
+
+
+class Version(models.Model):
+    """An immutable link of the chain from original to final: parent, input and output hash, operations, actor, time."""
+
+    class Kind(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        ADJUSTED = "adjusted", _("Adjusted draft")
+        UNTOUCHED = "untouched", _("As photographed")
+        HAND_MADE = "hand_made", _("Edited outside")
+
+    public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
+    retouch = models.ForeignKey(Retouch, models.CASCADE, related_name="versions")
+    number = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    input_sha256 = models.CharField(max_length=64)
+    output_sha256 = models.CharField(max_length=64)
+    operations = models.JSONField(default=list, help_text="[{recipe, version, parameters}] in order")
+    key = models.CharField(
+        max_length=200, unique=True, help_text="in the originals store when edited outside"
+    )
+    store = models.CharField(max_length=10, default="derived")
+    format = models.CharField(max_length=10, default="jpeg")
+    size = models.BigIntegerField()
+    crc32 = models.BigIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    made_at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=10, choices=ActorKind)
+    actor_id = models.BigIntegerField(null=True)
+    actor_label = models.CharField(max_length=200, blank=True)
+    guard = models.CharField(max_length=20, choices=Guard, default=Guard.WAITING)
+    guard_report = models.JSONField(default=dict, help_text="numbers for staff; the client reads words")
+    override_reason = models.CharField(max_length=300, blank=True)
+    override_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["retouch", "number"], name="one_version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.retouch} v{self.number}"
+
+
+class Note(models.Model):
+    """Words about a picture, with a pin where they mean it; stays with its picture and version."""
+
+    photo = models.ForeignKey(Photo, models.CASCADE, related_name="notes")
+    version = models.ForeignKey(Version, models.CASCADE, null=True, related_name="notes")
+    words = models.TextField()
+    pin_x = models.FloatField(null=True, help_text="0…1 of the width")
+    pin_y = models.FloatField(null=True)
+    is_change_request = models.BooleanField(default=False)
+    answered = models.TextField(blank=True)
+    answered_at = models.DateTimeField(null=True)
+    written_at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=10, choices=ActorKind)
+    actor_id = models.BigIntegerField(null=True)
+    actor_label = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["written_at", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(pin_x=None, pin_y=None) | Q(pin_x__range=(0, 1), pin_y__range=(0, 1)),
+                name="pin_in_picture",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.words[:60]
+
+
+class Rendition(models.Model):
+    """One file made by a recipe from one Photo or Version: unique by recipe, version and parameter digest."""
+
+    public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
+    photo = models.ForeignKey(Photo, models.CASCADE, related_name="renditions")
+    version = models.ForeignKey(Version, models.CASCADE, null=True, related_name="renditions")
+    recipe = models.CharField(max_length=40)
+    recipe_version = models.PositiveSmallIntegerField()
+    digest = models.CharField(max_length=16)
+    key = models.CharField(max_length=200, unique=True)
+    format = models.CharField(max_length=10, default="jpeg")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    crc32 = models.BigIntegerField()
+    flags = models.JSONField(default=list, help_text="e.g. no_face, missing_headroom, corrupt_profile")
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["photo", "version", "recipe", "recipe_version", "digest"],
+                nulls_distinct=False,
+                name="one_rendition_per_recipe",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.photo} {self.recipe}"
+
+
+class JobKind(models.TextChoices):
+    INTAKE = "intake", _("Check a file")
+    RENDITIONS = "renditions", _("Make proofs")
+    DRAFT = "draft", _("Make a retouch draft")
+    MEASURE = "measure", _("Measure a retouch")
+    FINALS = "finals", _("Make the finals")
+
+
+class Job(HasStatus):
+    """A piece of pixel work, stated in the transaction of its cause. Workers claim the most urgent one."""
+
+    kind = models.CharField(max_length=20, choices=JobKind)
+    status = models.CharField(max_length=20, choices=JobStatus, default=JobStatus.WAITING)
+    once = models.CharField(
+        max_length=120, unique=True, help_text="kind and subject: stated twice is one job"
+    )
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="jobs")
+    upload = models.ForeignKey(Upload, models.CASCADE, null=True, related_name="jobs")
+    photo = models.ForeignKey(Photo, models.CASCADE, null=True, related_name="jobs")
+    retouch = models.ForeignKey(Retouch, models.CASCADE, null=True, related_name="jobs")
+    version = models.ForeignKey(Version, models.CASCADE, null=True, related_name="jobs")
+    parameters = models.JSONField(default=dict)
+    urgent_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(help_text="after a failure: a pause before the next try")
+    created_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    rung_at = models.DateTimeField(help_text="the last time its bell was rung")
+    error = models.CharField(
+        max_length=500, blank=True, help_text="what failed and what to do, in a sentence"
+    )
+
+    moves = JOB_MOVES
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["urgent_at", "id"], condition=Q(status="waiting"), name="job_waiting"),
+            models.Index(fields=["claimed_at"], condition=Q(status="running"), name="job_running"),
+            models.Index(fields=["gallery", "status"], name="job_of_gallery"),
+        ]
+
+    def __str__(self) -> str:
+        return self.once
+
+
+class Delivery(models.Model):
+    """One release of finals, numbered. Partial and repeated deliveries are further rows; files are never overwritten."""
+
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="deliveries")
+    number = models.PositiveSmallIntegerField()
+    delivered_at = models.DateTimeField()
+    is_partial = models.BooleanField(default=False)
+    words = models.CharField(max_length=300, blank=True, help_text="what changed since the last one")
+    actor_kind = models.CharField(max_length=10, choices=ActorKind)
+    actor_id = models.BigIntegerField(null=True)
+    actor_label = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["gallery", "number"], name="one_delivery_number")]
+
+    def __str__(self) -> str:
+        return f"{self.gallery} delivery {self.number}"
+
+
+class DeliveredFile(models.Model):
+    """One final of a delivery, under the readable name the client gets."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="files")
+    rendition = models.ForeignKey(Rendition, models.PROTECT, related_name="deliveries")
+    name = models.CharField(max_length=120)
+    position = models.PositiveSmallIntegerField(help_text="which pick, from 1")
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["delivery", "name"], name="one_name_per_delivery")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Download(models.Model):
+    """A record of one file or archive fetched."""
+
+    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="downloads")
+    credential_id = models.BigIntegerField(null=True)
+    holder_label = models.CharField(max_length=200, blank=True)
+    what = models.CharField(max_length=160, help_text="a file name, or zip and its size")
+    rendition = models.ForeignKey(Rendition, models.SET_NULL, null=True)
+    started_at = models.DateTimeField()
+    first_byte = models.BigIntegerField(default=0)
+    bytes_sent = models.BigIntegerField(default=0)
+    is_complete = models.BooleanField(default=False, help_text="the last byte was sent")
+
+    class Meta:
+        indexes = [models.Index(fields=["gallery", "-started_at"], name="download_latest")]
+
+    def __str__(self) -> str:
+        return self.what

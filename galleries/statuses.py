@@ -1,0 +1,83 @@
+"""The statuses from the first Upload to the last Download, and how they may move."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from studio.transitions import moves
+
+
+class GalleryStatus(models.TextChoices):
+    OPEN = (
+        "open",
+        _("Being photographed"),
+    )  # from confirmation on; frames arrive, choosing together happens here
+    PROOFING = "proofing", _("Client is choosing")
+    RETOUCHING = "retouching", _("Being retouched")
+    APPROVING = "approving", _("Client is looking first")
+    READY = "ready", _("Ready to deliver")
+    DELIVERED = "delivered", _("Delivered")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+G = GalleryStatus
+GALLERY_MOVES = moves(
+    publish_proofs=({G.OPEN}, G.PROOFING, "proofs_published_at"),
+    submit_selection=({G.OPEN, G.PROOFING}, G.RETOUCHING, "selection_submitted_at"),
+    reopen_selection=({G.RETOUCHING}, G.PROOFING),
+    ask_approval=({G.RETOUCHING}, G.APPROVING),
+    take_back=({G.APPROVING, G.READY}, G.RETOUCHING),
+    make_ready=({G.RETOUCHING, G.APPROVING}, G.READY, "ready_at"),
+    deliver=({G.READY}, G.DELIVERED, "delivered_at"),
+    reopen=({G.DELIVERED}, G.RETOUCHING, "reopened_at"),
+    cancel=({G.OPEN, G.PROOFING}, G.CANCELLED),
+)
+
+
+class UploadStatus(models.TextChoices):
+    RECEIVING = "receiving", _("Sending")
+    CHECKING = "checking", _("Checking")
+    ACCEPTED = "accepted", _("Accepted")
+    REFUSED = "refused", _("Refused")
+    ABANDONED = "abandoned", _("Abandoned")
+
+
+U = UploadStatus
+UPLOAD_MOVES = moves(
+    received=({U.RECEIVING}, U.CHECKING, "received_at"),
+    accept=({U.CHECKING}, U.ACCEPTED, "finished_at"),
+    refuse=({U.RECEIVING, U.CHECKING}, U.REFUSED, "finished_at"),
+    abandon=({U.RECEIVING}, U.ABANDONED, "finished_at"),
+)
+
+
+class JobStatus(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+
+
+J = JobStatus
+JOB_MOVES = moves(
+    claim=({J.WAITING}, J.RUNNING, "claimed_at"),
+    finish=({J.RUNNING}, J.DONE, "finished_at"),
+    again=({J.RUNNING, J.FAILED}, J.WAITING),
+    fail=({J.RUNNING, J.WAITING}, J.FAILED, "finished_at"),
+)
+
+
+class RetouchStatus(models.TextChoices):
+    WAITING = "waiting", _("Waiting for a draft")
+    DRAFTED = "drafted", _("To be retouched")
+    IN_REVIEW = "in_review", _("Client is looking")
+    APPROVED = "approved", _("Approved")
+    CHANGE_ASKED = "change_asked", _("Change asked for")
+
+
+T = RetouchStatus
+RETOUCH_MOVES = moves(
+    drafted=({T.WAITING}, T.DRAFTED, "drafted_at"),
+    show=({T.WAITING, T.DRAFTED, T.CHANGE_ASKED}, T.IN_REVIEW, "shown_at"),
+    approve=({T.WAITING, T.DRAFTED, T.IN_REVIEW, T.CHANGE_ASKED}, T.APPROVED, "approved_at"),
+    ask_change=({T.APPROVED, T.IN_REVIEW}, T.CHANGE_ASKED, "change_asked_at"),
+)

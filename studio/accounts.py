@@ -1,0 +1,38 @@
+"""Staff accounts: no sign-up, and what a person may see by their roles."""
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from studio.models import Role, User
+
+EVERYBODY = frozenset(Role.values)
+
+
+class StaffAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Accounts are made by the owner; nobody signs themselves up."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+
+def roles_of(user: User | AnonymousUser) -> frozenset[str]:
+    """The roles of a person, at any location; a superuser is an owner. Empty: not of the studio."""
+    if not isinstance(user, User) or not user.is_active:
+        return frozenset()
+    cached: frozenset[str] | None = getattr(user, "_roles", None)
+    if cached is None:
+        cached = frozenset(user.staff_roles.values_list("role", flat=True))
+        if user.is_superuser:
+            cached |= {Role.OWNER}
+        user._roles = cached  # type: ignore[attr-defined]
+    return cached
+
+
+def require(request: HttpRequest, *roles: Role) -> User:
+    """The signed-in person, if they have one of the roles (an owner always has). Raises PermissionDenied."""
+    mine = roles_of(request.user)
+    if not isinstance(request.user, User) or not mine & ({Role.OWNER, *roles} if roles else EVERYBODY):
+        raise PermissionDenied
+    return request.user

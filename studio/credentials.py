@@ -1,0 +1,87 @@
+"""Guest links: a client has no account, only secret links that open one thing each.
+
+The link `/open/<token>` is swapped for a cookie session and redirects, so the token never stands in a page's
+address and does not travel in Referer. Opening is a GET that changes nothing a mail scanner could burn.
+Wrong, expired and revoked links look alike.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from studio.models import Credential
+
+SESSION_KEY = "opened"  # {scope:target: credential id}
+LIFETIMES = {"booking": timedelta(days=400), "gallery": timedelta(days=400), "proofs": timedelta(days=60)}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A fresh credential and its link; the link exists only now, in the mail it is written into."""
+
+    credential: Credential
+    url: str
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def grant(
+    *,
+    scope: str,
+    target: str,
+    now: datetime,
+    holder_id: int | None = None,
+    holder_label: str = "",
+    lifetime: timedelta | None = None,
+) -> Grant:
+    """Make a link that opens `target` (a public_id) in `scope` for one holder."""
+    token = secrets.token_urlsafe(32)
+    credential = Credential.objects.create(
+        token_hash=_hash(token),
+        scope=scope,
+        target=target,
+        holder_id=holder_id,
+        holder_label=holder_label,
+        created_at=now,
+        expires_at=now + (lifetime or LIFETIMES.get(scope, timedelta(days=30))),
+    )
+    return Grant(credential, settings.SITE_URL + reverse("open_link", args=[token]))
+
+
+def find(token: str, *, now: datetime) -> Credential | None:
+    """The credential of a token, if it is good now. None says nothing about why."""
+    return Credential.objects.filter(token_hash=_hash(token), revoked_at=None, expires_at__gt=now).first()
+
+
+def remember(request: HttpRequest, credential: Credential, *, now: datetime) -> None:
+    """Swap the link for the browser's session. The session id changes, so a fixed one is worth nothing."""
+    opened = dict(request.session.get(SESSION_KEY, {}))
+    request.session.cycle_key()
+    opened[f"{credential.scope}:{credential.target}"] = credential.pk
+    request.session[SESSION_KEY] = opened
+    Credential.objects.filter(pk=credential.pk).update(last_used_at=now)
+
+
+def opened(request: HttpRequest, *, scope: str, target: str, now: datetime) -> Credential | None:
+    """The credential by which this browser may see `target`, checked against the row every time."""
+    pk = request.session.get(SESSION_KEY, {}).get(f"{scope}:{target}")
+    if pk is None:
+        return None
+    return Credential.objects.filter(
+        pk=pk, scope=scope, target=target, revoked_at=None, expires_at__gt=now
+    ).first()
+
+
+def revoke(*, scope: str, target: str, now: datetime, holder_id: int | None = None) -> int:
+    """Close every link to a thing (of one holder, if named) at once."""
+    links = Credential.objects.filter(scope=scope, target=target, revoked_at=None)
+    if holder_id is not None:
+        links = links.filter(holder_id=holder_id)
+    return links.update(revoked_at=now)

@@ -1,0 +1,66 @@
+"""What must hold on every response: a second factor for staff, privacy of pages, and an honest answer without a database."""
+
+from collections.abc import Callable
+
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+Handler = Callable[[HttpRequest], HttpResponse]
+# Where a person without a second factor may go: to sign out and to set one up.
+_SETUP_PREFIXES = ("/accounts/", "/static/", "/healthz")
+
+
+class SecondFactorMiddleware:
+    """Nobody of the studio works without TOTP or a passkey, the admin included. Only the demo goes without."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if (
+            not settings.DEMO
+            and request.user.is_authenticated
+            and not request.path.startswith(_SETUP_PREFIXES)
+            and not is_mfa_enabled(request.user)
+        ):
+            return redirect(reverse("mfa_index"))
+        return self.get_response(request)
+
+
+class PrivatePageMiddleware:
+    """Pages behind a sign-in or a link are not kept by browsers or proxies and not listed by search engines."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_public = getattr(request.resolver_match, "url_name", None) in PUBLIC_PAGES
+        if not is_public and not request.path.startswith("/static/"):
+            response.headers.setdefault("X-Robots-Tag", "noindex, nofollow")
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
+PUBLIC_PAGES = {"home", "session_type", "favicon", "healthz"}
+
+
+class DatabaseUnavailableMiddleware:
+    """No database: 503 with Retry-After, so that browsers, Stripe and uploads come again. Nothing is lost."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, (OperationalError, InterfaceError)):
+            return None
+        response = render(request, "studio/unavailable.html", status=503, using=None)
+        response.headers["Retry-After"] = "5"
+        return response

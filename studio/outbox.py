@@ -1,0 +1,172 @@
+"""Mail and texts are rows, written in the transaction of their cause, sent by a worker, visible on the desk.
+
+A template is a folder `templates/emails/<name>/` with subject.txt, body.txt and (optionally) body.html.
+`once` makes a message unique for its reason: queued twice, sent once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import IntegrityError, models, transaction
+from django.template.exceptions import TemplateDoesNotExist
+from django.template.loader import render_to_string, select_template
+from django.utils import translation
+
+from studio.actors import WORKER, Actor
+from studio.background import ring_on_commit
+from studio.models import Message, MessageStatus, Studio
+from studio.transitions import begin, move, move_where
+
+log = logging.getLogger(__name__)
+BACKOFF = [timedelta(minutes=m) for m in (1, 5, 20, 60, 180, 720)]
+STALE = timedelta(minutes=5)
+
+
+class Recipient(Protocol):
+    """Whoever can be written to: a Client of the bookings, or a User."""
+
+    pk: Any
+    name: str
+    email: str
+
+
+def queue_message(
+    name: str,
+    *,
+    to: Recipient,
+    about: models.Model | None,
+    context: Mapping[str, Any],
+    now: datetime,
+    due_at: datetime | None = None,
+    once: str | None = None,
+    by: Actor = WORKER,
+    attachments: Sequence[Mapping[str, str]] = (),
+) -> Message | None:
+    """Write a message row from the templates of `name`. None if this `once` was queued before.
+
+    The worker is rung on commit; without a broker the sweep sends it.
+    """
+    from studio.tasks import send_messages
+
+    language = getattr(to, "language", settings.LANGUAGE_CODE)
+    with translation.override(language):
+        values = {"to": to, "studio": Studio.objects.first(), "site_url": settings.SITE_URL, **context}
+        subject = " ".join(render_to_string(f"emails/{name}/subject.txt", values).split())
+        text = render_to_string(f"emails/{name}/body.txt", values).strip() + "\n"
+        try:
+            html = select_template([f"emails/{name}/body.html"]).render(values)
+        except TemplateDoesNotExist:
+            html = ""
+    message = Message(
+        name=name,
+        to_address=to.email,
+        to_name=to.name,
+        subject=subject[:300],
+        body_text=text,
+        body_html=html,
+        attachments=list(attachments),
+        about_model=about._meta.label_lower if about is not None else "",
+        about_id=about.pk if about is not None else None,
+        client_id=to.pk if to._meta.model_name == "client" else None,  # type: ignore[attr-defined]
+        once=once,
+        due_at=due_at or now,
+        created_at=now,
+    )
+    try:
+        with transaction.atomic():
+            begin(message, by=by, now=now)
+    except IntegrityError:
+        if once and Message.objects.filter(once=once).exists():
+            return None
+        raise
+    if message.due_at <= now:
+        ring_on_commit(send_messages)
+    return message
+
+
+def cancel_messages(
+    *, about: models.Model, now: datetime, names: Sequence[str] = (), by: Actor = WORKER
+) -> int:
+    """Take back what was queued and not yet sent about a thing: no reminder after a cancellation."""
+    waiting = Message.objects.filter(about_model=about._meta.label_lower, about_id=about.pk)
+    if names:
+        waiting = waiting.filter(name__in=names)
+    return len(move_where(waiting, "cancel", by=by, now=now))
+
+
+def send_next(*, now: datetime) -> bool:
+    """Send the next due message; False when none waits. A refused one is tried again later, then marked failed.
+
+    The claim is committed before the mail server is spoken to: a worker killed in between leaves a message in
+    "sending", which the sweep puts back after five minutes. Only then can one be sent twice.
+    """
+    with transaction.atomic():
+        message = (
+            Message.objects.select_for_update(skip_locked=True)
+            .filter(status=MessageStatus.QUEUED, due_at__lte=now)
+            .order_by("due_at", "pk")
+            .first()
+        )
+        if message is None:
+            return False
+        move(Message, message.pk, "claim", by=WORKER, now=now, attempts=message.attempts + 1)
+    try:
+        _send(message)
+    except Exception as error:
+        _put_off(message, error, now=now)
+    else:
+        move(Message, message.pk, "sent", by=WORKER, now=now)
+    return True
+
+
+def _send(message: Message) -> None:
+    mail = EmailMultiAlternatives(
+        subject=message.subject,
+        body=message.body_text,
+        from_email=settings.DEFAULT_FROM_EMAIL,
+        to=[
+            f'"{message.to_name.replace(chr(34), "")}" <{message.to_address}>'
+            if message.to_name
+            else message.to_address
+        ],
+        headers={"Message-ID": f"<{message.public_id}@likeness>", "Auto-Submitted": "auto-generated"},
+    )
+    if message.body_html:
+        mail.attach_alternative(message.body_html, "text/html")
+    for attachment in message.attachments:
+        mail.attach(attachment["name"], attachment["text"], attachment["type"])
+    mail.send()
+
+
+def _put_off(message: Message, error: Exception, *, now: datetime) -> None:
+    sentence = f"{type(error).__name__}: {error}"[:300]
+    tries = message.attempts + 1
+    if tries > len(BACKOFF):
+        move(Message, message.pk, "fail", by=WORKER, now=now, last_error=sentence)
+        log.error("Message %s failed for good", message.public_id)
+    else:
+        due_at = now + BACKOFF[tries - 1]
+        move(Message, message.pk, "again", by=WORKER, now=now, last_error=sentence, due_at=due_at)
+
+
+def sweep(*, now: datetime) -> int:
+    """Put back what a killed worker left in "sending"; ring if anything is due. Returns how many were put back."""
+    from studio.tasks import send_messages
+
+    stale = Message.objects.filter(status=MessageStatus.SENDING, claimed_at__lt=now - STALE)
+    back = len(move_where(stale, "again", by=WORKER, now=now))
+    if Message.objects.filter(status=MessageStatus.QUEUED, due_at__lte=now).exists():
+        ring_on_commit(send_messages)
+    return back
+
+
+class DeskBackend(BaseEmailBackend):
+    """The demo's mail server: nothing leaves the machine, every message can be read on the desk."""
+
+    def send_messages(self, email_messages: Sequence[Any]) -> int:
+        return len(email_messages)

@@ -1,0 +1,21 @@
+"""The whole site. Upper apps are included by string: studio imports none of them."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from studio import views
+
+urlpatterns = [
+    path("", include("bookings.urls")),
+    path("", include("galleries.urls")),
+    path("open/<str:token>", views.open_link, name="open_link"),
+    path("desk/", views.desk_home, name="desk"),
+    path("desk/messages/", views.message_list, name="message_list"),
+    path("desk/messages/<str:public_id>/", views.message_detail, name="message_detail"),
+    path("healthz", views.healthz, name="healthz"),
+    path("favicon.ico", RedirectView.as_view(url="/static/img/favicon.svg", permanent=False), name="favicon"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
+    path("admin/", admin.site.urls),
+]
