@@ -1,12 +1,12 @@
 """Working-day arithmetic: when a promise falls due, and why. Pure: no clock, no queries, no settings.
 
-Rule S, the studio's promise. Take the local date on which the shoot ended. The promise is the closing time of the
-n-th working day strictly after it. A working day does not count if the clock is paused at its closing moment (pauses
-are half-open and united). Floor: a closing that comes less than 4 hours after a pause ended is not promised; the next
-working day's closing is. Instants go in aware, in any zone, and come out in UTC.
+Rule S, the studio's promise. Take the local date on which the shoot ended. The promise is the closing time of
+the n-th working day strictly after it. A working day does not count if the clock is paused at its closing
+moment (pauses are half-open and united). Floor: a closing that comes less than 4 hours after a pause ended is
+not promised; the next working day's closing is. Instants go in aware, in any zone, and come out in UTC.
 
-A closing time that a clock change skips (02:30 in spring) is the same moment after the jump (03:30); one that exists
-twice is the first of the two: the earlier instant keeps both readings of the promise.
+A closing time that a clock change skips (02:30 in spring) is the same moment after the jump (03:30); one that
+exists twice is the first of the two: the earlier instant keeps both readings of the promise.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,15 +19,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext
-from django.utils.translation import (
-    gettext_noop as _,
-)  # errors stay usable without settings; pages translate them
 
 from studio import zones
 
 
 def _(message: str) -> str:
-    """Mark an error for translation; the page that shows it translates, so that this module needs no settings."""
+    """Mark an error for translation; the page that shows it translates, so that this module needs no
+    settings.
+    """
     return message
 
 
@@ -102,10 +101,10 @@ class Pause:
 class Calendar:
     """One location's working days, as plain values.
 
-    zone: IANA name. week: working weekdays, Monday = 0. closes: closing time on a full day. closures: date → name.
-    half_days: date → early closing. half_day_counts: whether an early-closing day is a working day for the promise.
-    opens: from when working hours are counted (warnings only; the promise does not depend on it).
-    Raises CalendarError when no promise could ever be computed with it.
+    zone: IANA name. week: working weekdays, Monday = 0. closes: closing time on a full day. closures: date →
+    name. half_days: date → early closing. half_day_counts: whether an early-closing day is a working day for
+    the promise. opens: from when working hours are counted (warnings only; the promise does not depend on
+    it). Raises CalendarError when no promise could ever be computed with it.
     """
 
     zone: str
@@ -173,7 +172,9 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One date after the shoot: the promised one (`why` is None and `number` is n), one that counted, or why not."""
+    """One date after the shoot: the promised one (`why` is None and `number` is n), one that counted, or why
+    not.
+    """
 
     on: date
     closes_at: datetime
@@ -205,10 +206,12 @@ def _joined(first: Pause, second: Pause) -> Pause:
 
 
 def pause_begins_at(opened_at: datetime, calendar: Calendar) -> datetime:
-    """When a pause opened at that moment begins: at once, or just after a closing that is 2 hours away or less.
+    """When a pause opened at that moment begins: at once, or just after a closing that is 2 hours away or
+    less.
 
-    The studio had the day; asking a question on the last metre does not win another one. A client who answers before
-    the pause has begun has not paused the clock: close such a pause at its own beginning, where it is empty.
+    The studio had the day; asking a question on the last metre does not win another one. A client who answers
+    before the pause has begun has not paused the clock: close such a pause at its own beginning, where it is
+    empty.
     """
     opened_at = _instant(opened_at, "The moment")
     closing = next_working_closing(opened_at - timedelta(microseconds=1), calendar)
@@ -223,8 +226,9 @@ def deliver_by(
 ) -> datetime:
     """Rule S: the promised instant, in UTC, of a shoot that ended at `ended_at`.
 
-    Raises ClockPaused while a pause without an end covers the closing that would count; an open pause that begins
-    after the promised closing does not change it. Raises WorkdaysError for fewer than one day or a time without zone.
+    Raises ClockPaused while a pause without an end covers the closing that would count; an open pause that
+    begins after the promised closing does not change it. Raises WorkdaysError for fewer than one day or a
+    time without zone.
     """
     return _last(_days(ended_at=ended_at, days=days, calendar=calendar, pauses=pauses)).closes_at
 
@@ -232,7 +236,7 @@ def deliver_by(
 def deliver_by_if_answered(
     *, answered_at: datetime, ended_at: datetime, days: int, calendar: Calendar, pauses: Iterable[Pause]
 ) -> datetime:
-    """What will be promised if the client answers at that moment: open pauses end then (or where they begin)."""
+    """What will be promised if the client answers at that moment: open pauses end then (or as they begin)."""
     answered_at = _instant(answered_at, "The answer")
     closed = [
         replace(pause, ends_at=max(answered_at, pause.begins_at)) if pause.ends_at is None else pause
@@ -242,7 +246,8 @@ def deliver_by_if_answered(
 
 
 def explain(*, ended_at: datetime, days: int, calendar: Calendar, pauses: Iterable[Pause] = ()) -> list[Day]:
-    """Every date after the shoot up to the promised one, each with its number or the reason it does not count.
+    """Every date after the shoot up to the promised one, each with its number or the reason it does not
+    count.
 
     While an open pause stands in the way the list ends at the first day it costs, with the reason `paused`.
     """
@@ -295,7 +300,9 @@ def _days(
 
 
 def _last_begun(waits: list[Pause], moment: datetime) -> Pause | None:
-    """The last of the united pauses that has begun at that moment: it covers it, or is the last that ended before."""
+    """The last of the united pauses that has begun at that moment: it covers it, or is the last that ended
+    before.
+    """
     return next((wait for wait in reversed(waits) if wait.begins_at <= moment), None)
 
 
@@ -336,8 +343,8 @@ def next_working_closing(after: datetime, calendar: Calendar) -> datetime:
 def working_hours_before(moment: datetime, hours: float, calendar: Calendar) -> datetime:
     """Go back that many working hours (from opening to closing of working days) from a moment.
 
-    From Wednesday 10:00, four hours back is Tuesday 15:00 where the studio works from 9 to 18. Raises CalendarError
-    when the calendar has no working hours to go back through.
+    From Wednesday 10:00, four hours back is Tuesday 15:00 where the studio works from 9 to 18. Raises
+    CalendarError when the calendar has no working hours to go back through.
     """
     end = _instant(moment, "The moment")
     remaining = timedelta(hours=hours)
@@ -363,7 +370,7 @@ class Warnings:
 
 
 def warnings_before(due_at: datetime, calendar: Calendar) -> Warnings:
-    """When to warn before `due_at`: at the previous working day's closing, 4 working hours and 1 hour before."""
+    """When to warn of `due_at`: at the previous working day's closing, 4 working hours and 1 hour before."""
     due_at = _instant(due_at, "The promise")
     eve = add_working_days(calendar.local_date(due_at), -1, calendar)
     return Warnings(
@@ -379,10 +386,11 @@ def warnings_before(due_at: datetime, calendar: Calendar) -> Warnings:
 def inputs_of(
     *, ended_at: datetime, days: int, calendar: Calendar, pauses: Iterable[Pause] = ()
 ) -> dict[str, Any]:
-    """The inputs of a promise as plain JSON values, with the closures from the shoot to 92 days past the promise.
+    """The inputs of a promise as plain JSON values, with the closures from the shoot to 92 days past the
+    promise.
 
-    The margin is there because a later pause can push the promise beyond the days first looked at. While an open
-    pause leaves nothing promised, every closure after the shoot is kept.
+    The margin is there because a later pause can push the promise beyond the days first looked at. While an
+    open pause leaves nothing promised, every closure after the shoot is kept.
     """
     waits = united(pauses)
     ended_on = calendar.local_date(ended_at)
@@ -404,7 +412,9 @@ def inputs_of(
 
 
 def recompute(inputs: Mapping[str, Any]) -> datetime:
-    """The promise from its stored inputs. Raises ClockPaused as `deliver_by` does, WorkdaysError for another rule."""
+    """The promise from its stored inputs. Raises ClockPaused as `deliver_by` does, WorkdaysError for another
+    rule.
+    """
     if inputs.get("rule") != RULE:
         raise WorkdaysError(_("The promise was made by another rule."))
     return deliver_by(
@@ -428,8 +438,8 @@ def promised_again(
 ) -> tuple[datetime, dict[str, Any]]:
     """A running promise with today's calendar and pauses: `(deliver_by, inputs to store)`.
 
-    Closures changed since never make it later: the earlier of the promise by the calendar as it was (beyond its
-    stored window, as it is) and by the calendar as it is. Raises ClockPaused while nothing is promised.
+    Closures changed since never make it later: the earlier of the promise by the calendar as it was (beyond
+    its stored window, as it is) and by the calendar as it is. Raises ClockPaused while nothing is promised.
     """
     rule = {
         "ended_at": datetime.fromisoformat(inputs["ended_at"]),
@@ -447,13 +457,15 @@ def promised_again(
 
 
 def as_promised(inputs: Mapping[str, Any], calendar: Calendar) -> Calendar:
-    """The calendar a promise was made with; beyond its stored window, closures and half days of today's calendar."""
+    """The calendar a promise was made with; beyond its stored window, closures and half days of today's
+    calendar.
+    """
     then = calendar_from_json(inputs["calendar"])
     until = date.fromisoformat(inputs["until"])
     return replace(
         then,
-        closures=then.closures | {on: name for on, name in calendar.closures.items() if on > until},
-        half_days=then.half_days | {on: at for on, at in calendar.half_days.items() if on > until},
+        closures={**then.closures} | {on: name for on, name in calendar.closures.items() if on > until},
+        half_days={**then.half_days} | {on: at for on, at in calendar.half_days.items() if on > until},
     )
 
 

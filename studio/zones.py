@@ -1,12 +1,13 @@
 """Time-zone rules from the PyPI package `tzdata`, so that one release decides on every machine.
 
-The operating system's rules may be years old (British Columbia stays on UTC-7 since 2026-11-01), and a promise
-computed with them would be an hour off. Importing this module, which `studio.workdays` and the settings do, makes
-`zoneinfo` read the package only.
+The operating system's rules may be years old (British Columbia stays on UTC-7 since 2026-11-01), and a
+promise computed with them would be an hour off. Importing this module, which `studio.workdays` and the
+settings do, makes `zoneinfo` read the package only.
 """
 
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -17,7 +18,7 @@ _HINT = "Upgrade the package: pip install --upgrade tzdata"
 
 
 def use_packaged_rules() -> None:
-    """Read zones from the package `tzdata` and from nowhere else; forget what was read from elsewhere before."""
+    """Read zones from the package `tzdata` and nowhere else; forget what was read from elsewhere before."""
     zoneinfo.reset_tzpath(to=())
     zoneinfo.ZoneInfo.clear_cache()
 
@@ -25,16 +26,17 @@ def use_packaged_rules() -> None:
 def release() -> str:
     """The IANA release in use, such as "2026f"; empty when the package is not installed."""
     try:
-        import tzdata
+        return str(import_module("tzdata").IANA_VERSION)
     except ModuleNotFoundError:
         return ""
-    return str(tzdata.IANA_VERSION)
 
 
 def released_about(name: str) -> date:
-    """About when an IANA release came out, from its name: the n-th letter of a year is taken as its n-th month.
+    """About when an IANA release came out, from its name: the n-th letter of a year is taken as its n-th
+    month.
 
-    Releases carry no date; this reading is never more than a few months off. Raises ValueError for another name.
+    Releases carry no date; this reading is never more than a few months off. Raises ValueError for another
+    name.
     """
     year, letter = name[:4], name[4:5] or "a"
     if not (year.isdecimal() and "a" <= letter <= "z"):
