@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> int:
-    """Run one command. `demo` starts before Django does: it brings the services that the settings point at."""
+    """Run one command. `demo` starts before Django: it brings the services that the settings point at."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "studio.settings")
     from studio import demo
 

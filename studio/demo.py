@@ -1,8 +1,8 @@
 """The whole studio on one machine from one command, for looking around: `manage.py demo`.
 
-Starts the embedded services, migrates, then runs the site, the workers, beat and the Stripe test server, fills the
-studio with invented bookings, and keeps all of it running until Ctrl-C. Nothing here is meant for production.
-Everything it writes is below `<LIKENESS_DATA>/demo`. No Django is loaded in this process.
+Starts the embedded services, migrates, then runs the site, the workers, beat and the Stripe test server,
+fills the studio with invented bookings, and keeps all of it running until Ctrl-C. Nothing here is meant for
+production. Everything it writes is below `<LIKENESS_DATA>/demo`. No Django is loaded in this process.
 """
 
 import argparse
@@ -179,7 +179,7 @@ class Demo:
                 path.unlink()
 
     def settings(self) -> dict[str, str]:
-        """The environment of the demo's processes. The keys are made once, so that sign-ins survive a restart."""
+        """The environment of the demo's processes. The keys are made once: sign-ins survive a restart."""
         return {
             "LIKENESS_DEMO": "1",
             "LIKENESS_DATA": str(self.folder),
@@ -229,7 +229,9 @@ class Demo:
 
     def start(self) -> None:
         """Bring the database and the static files up to date, start every process, fill the studio once."""
-        self.manage(["migrate", "--noinput", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"])
+        self.manage(
+            ["migrate", "--noinput", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"]
+        )
         say("Starting the site, the workers and beat …")
         for child in self.children():
             kept = Kept(child)
@@ -244,7 +246,10 @@ class Demo:
         """Run `manage.py` commands side by side. Raises EmbeddedError when one fails."""
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
-        runs = [self.child(words[0], [PROJECT / "manage.py", *words], log=logs / f"{words[0]}.log") for words in commands]
+        runs = [
+            self.child(words[0], [PROJECT / "manage.py", *words], log=logs / f"{words[0]}.log")
+            for words in commands
+        ]
         try:
             for run in runs:
                 run.log.unlink(missing_ok=True)
@@ -318,7 +323,9 @@ class Demo:
             if not web.is_running:
                 raise EmbeddedError(self.why("the site ended", web.log))
             if time.monotonic() > until:
-                raise EmbeddedError(self.why(f"the site did not answer within {READY_SECONDS:.0f} s", web.log))
+                raise EmbeddedError(
+                    self.why(f"the site did not answer within {READY_SECONDS:.0f} s", web.log)
+                )
             time.sleep(0.1)
 
     def say_where(self, *, seconds: float) -> None:
@@ -326,7 +333,8 @@ class Demo:
         say(f"\nLikeness is running (ready after {seconds:.0f} s).\n")
         for line in signin_lines(self.folder / "signins.json"):
             say(line)
-        say(f"\n  Payments go to a Stripe test server on {self.environment['STRIPE_API_BASE']}: no money moves.")
+        stripe = self.environment["STRIPE_API_BASE"]
+        say(f"\n  Payments go to a Stripe test server ({stripe}): no money moves.")
         say(f"  Logs: {self.folder / 'logs'}")
         say("  Stop with Ctrl-C; `make demo` continues where it was, `make demo-reset` starts over.")
 
@@ -360,14 +368,17 @@ def check_disk(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
         raise EmbeddedError(
-            f"the disk that holds {folder} has {free // 1_000_000} MB free, and {NEEDED_BYTES // 1_000_000} MB are needed."
+            f"the disk that holds {folder} has {free // 1_000_000} MB free, "
+            f"and {NEEDED_BYTES // 1_000_000} MB are needed."
         )
 
 
 def check_port(port: int) -> None:
     """Raise EmbeddedError when another program listens there."""
     if not _is_free(port):
-        raise EmbeddedError(f"port {port} is taken by another program; free it, or `make demo PORT={port + 10}`.")
+        raise EmbeddedError(
+            f"port {port} is taken by another program; free it, or `make demo PORT={port + 10}`."
+        )
 
 
 def free_port(*, beside: int) -> int:
@@ -396,7 +407,9 @@ def _is_free(port: int) -> bool:
 
 def answers(url: str) -> bool:
     """Whether the address answers with success."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # a proxy knows nothing of our loopback
     try:
         with opener.open(url, timeout=2) as response:
             return bool(response.status == 200)

@@ -1,9 +1,9 @@
 """Child processes that cannot outlive the process that started them, however it dies.
 
-Two nets. On Linux the kernel signals each child when its parent is gone (PR_SET_PDEATHSIG). Everywhere a small
-watchdog process reads a pipe whose other end only we hold: when the pipe closes, we are dead, and the watchdog
-signals each child and, five seconds later, kills its whole process group. The second net also catches
-grandchildren and works on macOS.
+Two nets. On Linux the kernel signals each child when its parent is gone (PR_SET_PDEATHSIG). Everywhere a
+small watchdog process reads a pipe whose other end only we hold: when the pipe closes, we are dead, and the
+watchdog signals each child and, five seconds later, kills its whole process group. The second net also
+catches grandchildren and works on macOS.
 
 Standard library only: this module runs before anything is installed or configured.
 """
@@ -129,7 +129,7 @@ def tail(path: Path, *, lines: int) -> str:
 
 
 def _die_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """What the child does between fork and exec; after the account is dropped, which would clear the request."""
+    """Between fork and exec, and after the account is dropped, which would clear the request."""
     libc, parent = _libc, os.getpid()
     if libc is None:
         return None
@@ -183,7 +183,7 @@ _our_watchdog: Watchdog | None = None
 
 
 def _watchdog() -> Watchdog:
-    """The watchdog of this process, started on first use (and again in a forked child or after it was killed)."""
+    """The watchdog of this process, started on first use, and again in a forked child."""
     global _our_watchdog
     if _our_watchdog is None or _our_watchdog.owner != os.getpid():
         _our_watchdog = Watchdog()
@@ -198,13 +198,13 @@ def watch_over(pipe: IO[bytes]) -> None:
     children: dict[int, int] = {}
     for line in pipe:
         if line.startswith(b"+"):
-            pid, orphan_signal = line[1:].split()
-            children[int(pid)] = int(orphan_signal)
+            number, orphan_signal = line[1:].split()
+            children[int(number)] = int(orphan_signal)
         else:
             children.pop(int(line[1:]), None)
-    for pid, signum in children.items():
+    for pid, wanted in children.items():
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signum)
+            os.kill(pid, wanted)
     end = time.monotonic() + ORPHAN_GRACE_SECONDS
     while time.monotonic() < end and any(_group_exists(pid) for pid in children):
         time.sleep(0.05)

@@ -21,7 +21,7 @@ from studio import embedded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
     from pytest_django.live_server_helper import LiveServer
 
     from tests.connections import RealConnections
@@ -71,11 +71,13 @@ def _start_services() -> None:
 
 
 def _choose_settings(worker: str) -> None:
-    """The environment of the tests, the same on every machine; nothing of the person's own settings shows through."""
+    """The environment of the tests: the same on every machine, whatever the person has set."""
     from django.conf import settings
 
     if settings.configured:
-        raise pytest.UsageError("DJANGO_SETTINGS_MODULE is set too early: the tests choose the environment first.")
+        raise pytest.UsageError(
+            "DJANGO_SETTINGS_MODULE is set too early: the tests choose the environment first."
+        )
     data = Path(_for_the_run.enter_context(tempfile.TemporaryDirectory(prefix="likeness-data-")))
     (data / "static").mkdir()
     number = int(worker.removeprefix("gw") or 0) if worker else 0
@@ -93,7 +95,7 @@ def _choose_settings(worker: str) -> None:
             "CACHE_URL": _own_database(os.environ["CACHE_URL"], number),
             "STRIPE_SECRET_KEY": "sk_test_only_for_tests",
             "STRIPE_WEBHOOK_SECRET": "whsec_only_for_tests",
-            "STRIPE_API_BASE": "http://127.0.0.1:9",  # nobody listens: a test that needs Stripe starts its own
+            "STRIPE_API_BASE": "http://127.0.0.1:9",  # nobody listens
             "MAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
             "TRUSTED_PROXY_COUNT": "0",
             "LOG_LEVEL": "WARNING",
@@ -110,7 +112,7 @@ def _load_settings() -> None:
     import django
     from django.conf import settings
 
-    # Set before anything reads them: a cheap hash (the real one costs 0.6 s on purpose), and files as they are named.
+    # Before anything reads them: a cheap hash (the real one costs 0.6 s on purpose), files as they are named.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -125,7 +127,7 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def media_storage(settings: "SettingsWrapper", tmp_path: Path) -> Path:
+def media_storage(settings: "Settings", tmp_path: Path) -> Path:
     """An empty store for this test only; the folder its files are in."""
     from studio.storage import storages_from_url
 
@@ -156,7 +158,7 @@ def chromium_path() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
-    """One Chromium for the run. Without one the test is skipped with the way to get it, and fails where CI is set."""
+    """One Chromium for the run; without one the test is skipped, and fails where CI is set."""
     from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as playwright:
@@ -170,14 +172,16 @@ def browser() -> Iterator["Browser"]:
 
 def no_browser(reason: str) -> None:
     """Skip with one line how to get a browser; in CI its absence is a failure."""
-    line = "No Chromium: `apt-get install chromium`, or `.venv/bin/playwright install chromium`, or set CHROMIUM."
+    line = (
+        "No Chromium: `apt-get install chromium`, `.venv/bin/playwright install chromium`, or set CHROMIUM."
+    )
     if IN_CI:
         pytest.fail(f"{line} ({reason.splitlines()[0]})", pytrace=False)
     pytest.skip(line)
 
 
 @pytest.fixture
-def site(live_server: "LiveServer", settings: "SettingsWrapper") -> str:
+def site(live_server: "LiveServer", settings: "Settings") -> str:
     """The address of the running site; links in mails and payment pages lead back to it."""
     settings.SITE_URL = live_server.url
     settings.CSRF_TRUSTED_ORIGINS = [live_server.url]
@@ -193,7 +197,9 @@ def page(browser: "Browser", site: str, monkeypatch: pytest.MonkeyPatch) -> Iter
     window = context.new_page()
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.on("console", lambda message: complaints.append(message.text) if _is_violation(message.text) else None)
+    window.on(
+        "console", lambda message: complaints.append(message.text) if _is_violation(message.text) else None
+    )
     yield window
     context.close()
     assert complaints == []
