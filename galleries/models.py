@@ -42,6 +42,7 @@ class Gallery(HasStatus):
         null=True, help_text="as first promised; reports count against deliver_by"
     )
     promise = models.JSONField(default=dict)
+    alarm_at = models.DateTimeField(null=True, help_text="when the deadline sweep must look at it next")
     # the way
     proofs_published_at = models.DateTimeField(null=True)
     selection_submitted_at = models.DateTimeField(null=True)
@@ -65,7 +66,10 @@ class Gallery(HasStatus):
                     status__in=["open", "proofing", "retouching", "approving", "ready"],
                 ),
                 name="gallery_due",
-            )
+            ),
+            models.Index(
+                fields=["alarm_at", "id"], condition=Q(alarm_at__isnull=False), name="gallery_alarm"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,150 @@
+"""The clock of the promise: start, pause, resume, stop, and the sweep that warns and records what was missed.
+
+`Gallery.deliver_by` is stored with the inputs it was computed from. `Gallery.alarm_at` is the next instant at
+which the sweep has something to do for it (a warning, or the deadline itself): one indexed column, so the sweep
+looks only at what is due. Lock order: the Gallery row first, then its pauses and notices.
+"""
+
+import logging
+from contextlib import suppress
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+
+from galleries.models import DeadlineNotice, Gallery, Pause
+from galleries.statuses import GalleryStatus
+from studio import workdays
+from studio.actors import Actor
+from studio.promises import calendar_of
+
+log = logging.getLogger(__name__)
+
+RUNNING = (
+    GalleryStatus.OPEN,
+    GalleryStatus.PROOFING,
+    GalleryStatus.RETOUCHING,
+    GalleryStatus.APPROVING,
+    GalleryStatus.READY,
+)
+HOUR_AHEAD = timedelta(hours=1)
+Kind = DeadlineNotice.Kind
+
+
+def _locked(gallery_id: int) -> Gallery:
+    return (
+        Gallery.objects.select_for_update(of=("self",))
+        .select_related("shoot__booking__location", "shoot__booking__session_type")
+        .get(pk=gallery_id)
+    )
+
+
+def _calendar_now(gallery: Gallery, since: datetime) -> workdays.Calendar:
+    location = gallery.shoot.booking.location
+    return calendar_of(location, first_on=since.astimezone(ZoneInfo(location.zone)).date())
+
+
+@transaction.atomic
+def start(*, gallery_id: int, ended_at: datetime, now: datetime) -> bool:
+    """Start the clock at the end of the shoot. False if it was started before: the first end stands."""
+    gallery = _locked(gallery_id)
+    if gallery.clock_started_at is not None:
+        return False
+    gallery.clock_started_at = ended_at
+    gallery.save(update_fields=["clock_started_at"])
+    _compute(gallery, now=now)
+    gallery.first_deliver_by = gallery.deliver_by
+    gallery.save(update_fields=["first_deliver_by"])
+    return True
+
+
+@transaction.atomic
+def open_pause(*, gallery_id: int, reason: str, by: Actor, now: datetime) -> bool:
+    """Stand still while the studio waits for the client. False if such a pause is open already.
+
+    Opened in the last two hours before a closing it begins after that closing: the studio had the day.
+    """
+    gallery = _locked(gallery_id)
+    begins_at = workdays.pause_begins_at(now, _calendar_now(gallery, now))
+    _pause, is_new = Pause.objects.get_or_create(
+        gallery=gallery,
+        reason=reason,
+        ended_at=None,
+        defaults={"opened_at": now, "begins_at": begins_at, "opened_by": str(by)},
+    )
+    if is_new:
+        _compute(gallery, now=now)
+    return is_new
+
+
+@transaction.atomic
+def close_pause(*, gallery_id: int, reason: str, by: Actor, now: datetime) -> bool:
+    """The client has answered: the clock goes on. False if no such pause is open.
+
+    An answer that comes before the pause has begun closes it at its own beginning, where it is empty.
+    """
+    gallery = _locked(gallery_id)
+    pause = gallery.pauses.filter(reason=reason, ended_at=None).first()
+    if pause is None:
+        return False
+    pause.ended_at = max(now, pause.begins_at)
+    pause.ended_by = str(by)
+    pause.save(update_fields=["ended_at", "ended_by"])
+    _compute(gallery, now=now)
+    return True
+
+
+@transaction.atomic
+def recompute(*, gallery_id: int, now: datetime) -> bool:
+    """Compute the running promise again, with today's closures; never later because of them. True if it changed."""
+    gallery = _locked(gallery_id)
+    before = gallery.deliver_by
+    _compute(gallery, now=now)
+    return gallery.deliver_by != before
+
+
+@transaction.atomic
+def stop(*, gallery_id: int, now: datetime) -> None:
+    """The finals are delivered, or the shoot is cancelled: nothing more to watch. The promise stays on record."""
+    Gallery.objects.filter(pk=gallery_id).update(alarm_at=None)
+    Pause.objects.filter(gallery_id=gallery_id, ended_at=None, begins_at__lte=now).update(ended_at=now)
+
+
+def _compute(gallery: Gallery, *, now: datetime) -> None:
+    """Write `deliver_by`, its inputs and the next alarm; all empty while nothing is promised."""
+    if gallery.clock_started_at is None:
+        return
+    calendar = _calendar_now(gallery, gallery.clock_started_at)
+    pauses = [workdays.Pause(row.begins_at, row.ended_at) for row in gallery.pauses.all()]
+    days = gallery.shoot.booking.session_type.promise_days
+    inputs = gallery.promise or workdays.inputs_of(
+        ended_at=gallery.clock_started_at, days=days, calendar=calendar, pauses=pauses
+    )
+    gallery.deliver_by = None
+    with suppress(workdays.ClockPaused):
+        gallery.deliver_by, inputs = workdays.promised_again(inputs, calendar=calendar, pauses=pauses)
+    gallery.promise = inputs
+    gallery.alarm_at = next_alarm(gallery, now=now)
+    gallery.save(update_fields=["deliver_by", "promise", "alarm_at"])
+
+
+def alarms(gallery: Gallery) -> list[tuple[datetime, Kind]]:
+    """The warnings of the running promise and the deadline itself, in order; empty while nothing is promised."""
+    if gallery.deliver_by is None or gallery.status not in RUNNING:
+        return []
+    calendar = workdays.calendar_from_json(gallery.promise["calendar"])
+    warnings = workdays.warnings_before(gallery.deliver_by, calendar)
+    return sorted(
+        [
+            (warnings.one_day_at, Kind.ONE_DAY),
+            (warnings.four_hours_at, Kind.FOUR_HOURS),
+            (warnings.one_hour_at, Kind.ONE_HOUR),
+            (gallery.deliver_by, Kind.OVERDUE),
+        ]
+    )
+
+
+def next_alarm(gallery: Gallery, *, now: datetime) -> datetime | None:
+    """The earliest alarm that was not given yet for this promise, also if its time has passed."""
+    given = set(gallery.notices.filter(deliver_by=gallery.deliver_by).values_list("kind", flat=True))
+    return next((at for at, kind in alarms(gallery) if kind not in given), None)
