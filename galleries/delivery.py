@@ -1,0 +1,225 @@
+"""Finals and their release. Finals are made when a Version is approved; delivering only releases them.
+
+A Delivery is a numbered row listing its files; a later one (after a change) is a further row, and the files of
+an earlier one are never overwritten. Lock order: Booking (its balance), Gallery, Retouch rows.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Max
+
+from bookings import payments
+from galleries import deadlines
+from galleries.imaging.recipes import FINALS
+from galleries.models import DeliveredFile, Delivery, Gallery, PauseReason, Rendition, Retouch, Version
+from galleries.statuses import GalleryStatus, RetouchStatus
+from studio import credentials
+from studio.actors import WORKER, Actor
+from studio.outbox import queue_message
+from studio.transitions import MoveRefused, move
+
+FINALS_LIVE = timedelta(days=365)
+SIZES = tuple(recipe.name for recipe in FINALS)
+
+
+class NotReady(Exception):
+    """The finals cannot be released now; the message says what is missing, for the photographer."""
+
+
+def approved_versions(gallery: Gallery) -> list[Version]:
+    """The approved Version of every pick that has one, in the order of the picks."""
+    return [
+        retouch.approved_version
+        for retouch in Retouch.objects.filter(gallery=gallery, approved_version__isnull=False)
+        .select_related("approved_version__retouch__pick__photo")
+        .order_by("pick__picked_at", "pick_id")
+        if retouch.approved_version is not None
+    ]
+
+
+def finals_of(versions: Iterable[Version]) -> dict[int, dict[str, Rendition]]:
+    """Version id → size → the newest final made of it. A version lacks the sizes not made yet."""
+    wanted = {recipe.name: recipe.version for recipe in FINALS}
+    found: dict[int, dict[str, Rendition]] = {}
+    for row in Rendition.objects.filter(version__in=list(versions), recipe__in=wanted).order_by("id"):
+        if row.recipe_version == wanted[row.recipe]:
+            found.setdefault(row.version_id or 0, {})[row.recipe] = row
+    return found
+
+
+@transaction.atomic
+def finals_made(*, gallery_id: int, by: Actor = WORKER, now: datetime) -> bool:
+    """Called when the finals of a version are made, or a pick was approved whose finals were there.
+
+    When every pick is approved and every final made, the gallery is ready; it delivers itself unless its session
+    type says that a person does. True if it was delivered.
+    """
+    gallery = (
+        Gallery.objects.select_for_update(of=("self",))
+        .select_related("shoot__booking__session_type")
+        .get(pk=gallery_id)
+    )
+    if gallery.status not in (GalleryStatus.RETOUCHING, GalleryStatus.APPROVING) or missing(gallery):
+        return False
+    move(Gallery, gallery.pk, "make_ready", by=by, now=now)
+    deadlines.close_pause(gallery_id=gallery.pk, reason=PauseReason.APPROVING, by=by, now=now)
+    if not gallery.shoot.booking.session_type.delivers_by_itself:
+        return False
+    try:
+        return deliver(gallery_id=gallery.pk, by=by, now=now)
+    except NotReady:
+        return False
+
+
+def missing(gallery: Gallery) -> list[str]:
+    """What still stands between the gallery and its delivery, a sentence each. Empty: it can be delivered."""
+    from django.utils.translation import gettext as _
+    from django.utils.translation import ngettext
+
+    retouches = list(gallery.retouches.select_related("approved_version"))
+    if not retouches:
+        return [_("No picture has been chosen yet.")]
+    lines = []
+    if open_ones := sum(1 for row in retouches if row.status != RetouchStatus.APPROVED):
+        lines.append(
+            ngettext(
+                "%(count)d picture is not approved yet.",
+                "%(count)d pictures are not approved yet.",
+                open_ones,
+            )
+            % {"count": open_ones}
+        )
+    versions = [row.approved_version for row in retouches if row.approved_version is not None]
+    made = finals_of(versions)
+    if unmade := sum(1 for version in versions if set(SIZES) - set(made.get(version.pk, {}))):
+        lines.append(
+            ngettext(
+                "The files of %(count)d picture are still being made.",
+                "The files of %(count)d pictures are still being made.",
+                unmade,
+            )
+            % {"count": unmade}
+        )
+    return lines
+
+
+@transaction.atomic
+def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bool:
+    """Release the finals to the client and stop the clock. False if somebody already did.
+
+    Raises NotReady when finals are missing or money is open: choosing does not wait for the balance, the finals do.
+    Then a pause is opened and the client is asked, once.
+    """
+    gallery = Gallery.objects.select_related("shoot__booking__payer", "shoot__sitter").get(pk=gallery_id)
+    booking = (
+        type(gallery.shoot.booking).objects.select_for_update(of=("self",)).get(pk=gallery.shoot.booking_id)
+    )
+    gallery = (
+        Gallery.objects.select_for_update(of=("self",))
+        .select_related("shoot__booking__location")
+        .get(pk=gallery_id)
+    )
+    if gallery.status == GalleryStatus.DELIVERED:
+        return False
+    if lines := missing(gallery):
+        raise NotReady(" ".join(lines))
+    if gallery.status != GalleryStatus.READY:
+        raise NotReady(str(MoveRefused(gallery, "deliver", gallery.status)))
+    if (due := payments.balance(booking).due) > 0 and not gallery.deliveries.exists():
+        _ask_for_balance(gallery, due, now=now)
+        raise NotReady(f"{due} is still to be paid.")
+    is_first = not gallery.deliveries.exists()
+    fields: dict[str, object] = {"finals_expire_at": now + FINALS_LIVE}
+    if is_first:
+        fields["was_on_time"] = gallery.deliver_by is None or now <= gallery.deliver_by
+    if move(Gallery, gallery.pk, "deliver", by=by, now=now, **fields) is None:
+        return False
+    delivery = release(gallery, approved_versions(gallery), by=by, now=now, words=words)
+    deadlines.stop(gallery_id=gallery.pk, now=now)
+    _tell_client(gallery, delivery, is_first=is_first, now=now)
+    return True
+
+
+def release(
+    gallery: Gallery,
+    versions: list[Version],
+    *,
+    by: Actor,
+    now: datetime,
+    is_partial: bool = False,
+    words: str = "",
+) -> Delivery:
+    """Write the Delivery row and the readable names of its files. Inside the caller's transaction."""
+    number = (gallery.deliveries.aggregate(last=Max("number"))["last"] or 0) + 1
+    delivery = Delivery.objects.create(
+        gallery=gallery,
+        number=number,
+        delivered_at=now,
+        is_partial=is_partial,
+        words=words,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_label=by.label,
+    )
+    made = finals_of(versions)
+    stem = name_stem(gallery)
+    DeliveredFile.objects.bulk_create(
+        DeliveredFile(
+            delivery=delivery,
+            rendition=made[version.pk][size],
+            position=position,
+            name=f"{stem}-{position:02d}-{size}.jpg",
+        )
+        for position, version in enumerate(versions, start=1)
+        for size in SIZES
+    )
+    return delivery
+
+
+def name_stem(gallery: Gallery) -> str:
+    """`firstname-lastname` of the sitter in plain letters, for file names any computer takes."""
+    sitter = gallery.shoot.sitter or gallery.shoot.booking.payer
+    plain = unicodedata.normalize("NFKD", sitter.name if sitter else "").encode("ascii", "ignore").decode()
+    words = "".join(ch if ch.isalnum() else " " for ch in plain.lower()).split()
+    return "-".join(words)[:60].strip("-") or f"portrait-{gallery.shoot.code.lower()}"
+
+
+def _ask_for_balance(gallery: Gallery, due: int, *, now: datetime) -> None:
+    booking = gallery.shoot.booking
+    deadlines.open_pause(gallery_id=gallery.pk, reason=PauseReason.BALANCE, by=WORKER, now=now)
+    if booking.payer is not None:
+        link = credentials.grant(
+            scope="booking",
+            target=booking.public_id,
+            now=now,
+            holder_id=booking.payer_id,
+            holder_label=str(booking.payer),
+        )
+        queue_message(
+            "balance_before_delivery",
+            to=booking.payer,
+            about=gallery,
+            context={"gallery": gallery, "booking": booking, "due": due, "link": link.url},
+            now=now,
+            once=f"balance_before_delivery:{gallery.pk}",
+        )
+
+
+def _tell_client(gallery: Gallery, delivery: Delivery, *, is_first: bool, now: datetime) -> None:
+    sitter = gallery.shoot.sitter or gallery.shoot.booking.payer
+    if sitter is None:
+        return
+    link = credentials.grant(
+        scope="gallery", target=gallery.public_id, now=now, holder_id=sitter.pk, holder_label=str(sitter)
+    )
+    queue_message(
+        "gallery_delivered" if is_first else "gallery_delivered_again",
+        to=sitter,
+        about=gallery,
+        context={"gallery": gallery, "delivery": delivery, "link": link.url},
+        now=now,
+        once=f"delivered:{gallery.pk}:{delivery.number}",
+    )
