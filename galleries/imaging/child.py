@@ -1,0 +1,352 @@
+"""Work on files from outside in a limited process, so no file can hurt the one that asked.
+
+Each worker process keeps one warm child (`python -m galleries.imaging.child`): it has everything imported, reads one
+order per line and forks for each. The fork gets its own limits on CPU time, wall time and memory; a crash or a limit
+becomes a Refusal, and the warm child lives on, having touched no pixel itself. Forking costs milliseconds, starting
+Python costs half a second. Plain `subprocess`, because Celery's daemonic workers may not use multiprocessing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from .limits import LIMITS
+from .plain import from_plain, to_plain
+from .refusals import Refusal, Refused, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .crop import Crop, Head
+    from .jobs import Accepted, Job
+    from .metadata import Credits
+    from .recipes import Recipe
+    from .render import Rendering
+    from .watermark import Mark
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "SYSTEMROOT",
+    "LIKENESS_MODELS",
+    "LD_LIBRARY_PATH",
+)
+QUIET = {
+    "VIPS_CONCURRENCY": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+WALL_FACTOR, WALL_EXTRA_SECONDS = 4.0, 15.0
+MAX_ANSWER_BYTES = 4_000_000
+MEGA = 1_000_000
+
+
+class ChildLost(RuntimeError):
+    """The warm child itself went away twice: the machine's trouble, not the file's. Try the job again later."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job used: CPU seconds of its own process and its peak memory in MB."""
+
+    cpu_seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Done[T]:
+    """A job's value with its cost."""
+
+    value: T | Refusal
+    cost: Cost
+
+
+# --- the side that asks
+
+
+class Child:
+    """One warm child. Calls are serialised; it is started on first use and again when it is gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask[T](self, job: str, order: object, kind: type[T]) -> Done[T]:
+        """Run one job. Raises ChildLost when the child cannot be reached twice running."""
+        line = json.dumps({"job": job, "order": to_plain(order)}).encode() + b"\n"
+        with self._lock:
+            answer = self._exchange(line) or self._exchange(line)
+        if answer is None:
+            raise ChildLost("the imaging child could not be started or did not answer")
+        cost = from_plain(Cost, answer["cost"])
+        if answer["refusal"]:
+            return Done(refuse(answer["refusal"]), cost)
+        return Done(from_plain(kind, answer["value"]), cost)
+
+    def close(self) -> None:
+        """End the child and wait for it."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(OSError):
+                cast(Any, process.stdin).close()
+            process.kill()
+            process.wait()
+            cast(Any, process.stdout).close()
+
+    def _exchange(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            process = cast("subprocess.Popen[bytes]", self._process)
+            cast(Any, process.stdin).write(line)
+            cast(Any, process.stdin).flush()
+            answer = cast(Any, process.stdout).readline()
+        except OSError:
+            answer = b""
+        if not answer.endswith(b"\n"):
+            self.close()
+            return None
+        return cast("dict[str, Any]", json.loads(answer))
+
+    def _start(self) -> None:
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "galleries.imaging.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=environment
+            | QUIET
+            | {"PYTHONPATH": str(ROOT)},  # no secrets: this process reads hostile files
+        )
+
+
+_children: dict[int, Child] = {}
+
+
+def warm_child() -> Child:
+    """This process's child. A forked worker gets its own, never its parent's pipes."""
+    pid = os.getpid()
+    if pid not in _children:
+        _children.clear()  # inherited from the parent process: not ours to close
+        _children[pid] = Child()
+        atexit.register(_close_own)
+    return _children[pid]
+
+
+def _close_own() -> None:
+    child = _children.pop(os.getpid(), None)
+    if child is not None:
+        child.close()
+
+
+def accept(
+    path: Path,
+    recipes: Sequence[Recipe],
+    out_dir: Path,
+    *,
+    credits: Credits | None = None,
+    mark: Mark | None = None,
+) -> Accepted | Refusal:
+    """Take a file in: identify it, read its capture facts and make its first renditions in `out_dir`."""
+    return accept_with_cost(path, recipes, out_dir, credits=credits, mark=mark).value
+
+
+def accept_with_cost(
+    path: Path,
+    recipes: Sequence[Recipe],
+    out_dir: Path,
+    *,
+    credits: Credits | None = None,
+    mark: Mark | None = None,
+) -> Done[Accepted]:
+    """`accept` with what it used."""
+    from . import jobs
+
+    return warm_child().ask("accept", _render_order(path, recipes, out_dir, credits, mark), jobs.Accepted)
+
+
+def make(
+    path: Path,
+    recipes: Sequence[Recipe],
+    out_dir: Path,
+    *,
+    credits: Credits | None = None,
+    mark: Mark | None = None,
+    head: Head | None = None,
+    crops: Mapping[str, Crop] | None = None,
+) -> Rendering | Refusal:
+    """Make more files of a picture that was accepted before: other renditions, or the finals of a Version.
+
+    `head` and `crops` (by recipe name) are in upright pixels of the picture; without both the face is looked for.
+    """
+    from . import render
+
+    order = _render_order(path, recipes, out_dir, credits, mark, head, crops)
+    return warm_child().ask("make", order, render.Rendering).value
+
+
+def _render_order(
+    path: Path,
+    recipes: Sequence[Recipe],
+    out_dir: Path,
+    credits: Credits | None,
+    mark: Mark | None,
+    head: Head | None = None,
+    crops: Mapping[str, Crop] | None = None,
+) -> object:
+    from . import jobs, metadata, watermark
+
+    return jobs.RenderOrder(
+        path=path.resolve(),
+        out_dir=out_dir.resolve(),
+        recipes=tuple(recipes),
+        credits=credits or metadata.Credits(),
+        mark=mark or watermark.Mark(),
+        head=head,
+        crops=dict(crops) if crops else None,
+    )
+
+
+# --- the warm child
+
+
+def serve() -> None:
+    """Read orders from standard input until it closes; answer each with one line."""
+    from .jobs import JOBS
+
+    orders, answers = sys.stdin.fileno(), os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not answer
+    waiting = b""
+    while True:
+        while b"\n" not in waiting:
+            more = os.read(orders, 1 << 20)
+            if not more:
+                return
+            waiting += more
+        line, _, waiting = waiting.partition(b"\n")
+        request = json.loads(line)
+        answer = _forked(JOBS[request["job"]], request["order"], orders)
+        _write_all(answers, json.dumps(answer).encode() + b"\n")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _forked(job: Job, order: Any, orders: int) -> dict[str, Any]:
+    """Fork, run the job under its limits, and read its answer or the way it ended."""
+    cpu = _cpu_seconds(job, order)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _run_and_exit(job, order, writing, cpu)
+    os.close(writing)
+    told, is_late = _listen(reading, orders, pid, WALL_FACTOR * cpu + WALL_EXTRA_SECONDS)
+    os.close(reading)
+    _, status, used = os.wait4(pid, 0)
+    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    cost = {
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 4),
+        "peak_mb": round(used.ru_maxrss * scale / MEGA, 1),
+    }
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 and told:
+        return {**json.loads(told), "cost": cost}
+    is_slow = is_late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGXCPU))
+    return {"refusal": "too_slow" if is_slow else "crashed", "value": None, "cost": cost}
+
+
+def _cpu_seconds(job: Job, order: Any) -> float:
+    try:
+        size = os.stat(order["path"]).st_size
+    except (OSError, KeyError, TypeError):
+        size = 0
+    return LIMITS.cpu_seconds(size) * job.cpu_factor + job.cpu_extra_seconds
+
+
+def _listen(reading: int, orders: int, pid: int, wall_seconds: float) -> tuple[bytes, bool]:
+    """What the fork wrote, and whether it had to be ended. Ends it, too, when nobody waits for the answer."""
+    told, until = b"", time.monotonic() + wall_seconds
+    poll = select.poll()
+    poll.register(reading, select.POLLIN | select.POLLHUP)
+    poll.register(orders, select.POLLHUP)
+    while True:
+        events = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+        if not events or len(told) > MAX_ANSWER_BYTES:
+            os.kill(pid, signal.SIGKILL)
+            return b"", True
+        for descriptor, _event in events:
+            if descriptor == orders:
+                os.kill(pid, signal.SIGKILL)
+                os._exit(0)
+            piece = os.read(reading, 1 << 16)
+            if not piece:
+                return told, False
+            told += piece
+
+
+def _run_and_exit(job: Job, order: Any, writing: int, cpu: float) -> None:
+    """In the fork: take on the limits, do the job, write the answer, leave without any clean-up of the parent's."""
+    code = 1
+    try:
+        _limit(job, cpu)
+        _write_all(writing, json.dumps(_answered(job, order)).encode())
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _answered(job: Job, order: Any) -> dict[str, Any]:
+    try:
+        value = job.run(from_plain(job.order, order))
+    except Refused as refused:
+        return {"refusal": refused.refusal.code, "value": None}
+    except MemoryError:
+        return {"refusal": "too_much_memory", "value": None}
+    except OSError as error:
+        if error.errno not in (28, 122):  # no space left, quota reached
+            raise
+        return {"refusal": "no_room", "value": None}
+    return {"refusal": None, "value": to_plain(value)}
+
+
+def _limit(job: Job, cpu: float) -> None:
+    """CPU to the millisecond by ITIMER_PROF, whole seconds by RLIMIT_CPU behind it, memory on top of what is mapped."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu) + 1, int(cpu) + 2))
+    signal.setitimer(signal.ITIMER_PROF, cpu)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no job outlives the warm child
+        ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        room = mapped + int(LIMITS.memory_bytes * job.memory_factor)
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+
+
+if __name__ == "__main__":
+    serve()
