@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from galleries.models import DeadlineNotice, Gallery, Pause
+from galleries.models import Breach, DeadlineNotice, Gallery, Pause
 from galleries.statuses import GalleryStatus
 from studio import workdays
 from studio.actors import Actor
+from studio.models import Role, User
+from studio.outbox import queue_message
 from studio.promises import calendar_of
 
 log = logging.getLogger(__name__)
@@ -148,3 +150,125 @@ def next_alarm(gallery: Gallery, *, now: datetime) -> datetime | None:
     """The earliest alarm that was not given yet for this promise, also if its time has passed."""
     given = set(gallery.notices.filter(deliver_by=gallery.deliver_by).values_list("kind", flat=True))
     return next((at for at, kind in alarms(gallery) if kind not in given), None)
+
+
+# --- the sweep
+
+
+def sweep(*, now: datetime, limit: int = 500) -> int:
+    """Give every warning that is due, record what was missed; returns how many galleries were looked at.
+
+    Each gallery is its own transaction: one that crashes is pushed an hour ahead and cannot block the rest. An
+    alarm that is late (a dead beat) is given late, once.
+    """
+    due = (
+        Gallery.objects.filter(alarm_at__lte=now)
+        .order_by("alarm_at", "id")
+        .values_list("pk", flat=True)[:limit]
+    )
+    for pk in due:
+        try:
+            _give_alarms(pk, now=now)
+        except Exception:
+            log.exception("The alarms of gallery %s failed; trying again in an hour", pk)
+            Gallery.objects.filter(pk=pk).update(alarm_at=now + HOUR_AHEAD)
+    return len(due)
+
+
+@transaction.atomic
+def _give_alarms(gallery_id: int, *, now: datetime) -> None:
+    gallery = _locked(gallery_id)
+    for at, kind in alarms(gallery):
+        if at > now:
+            break
+        _notice, is_new = DeadlineNotice.objects.get_or_create(
+            gallery=gallery, kind=kind, deliver_by=gallery.deliver_by, defaults={"given_at": now}
+        )
+        if not is_new:
+            continue
+        if kind == Kind.OVERDUE:
+            _miss(gallery, now=now)
+        elif gallery.deliver_by is not None and now < gallery.deliver_by:
+            _warn(gallery, kind, now=now)
+    gallery.alarm_at = next_alarm(gallery, now=now)
+    gallery.save(update_fields=["alarm_at"])
+
+
+def _warn(gallery: Gallery, kind: Kind, *, now: datetime) -> None:
+    """Tell whoever works on it, or the owners. A warning whose hour has passed unseen is not sent after the fact."""
+    for person in [gallery.assigned_to] if gallery.assigned_to else owners():
+        queue_message(
+            "deadline_warning",
+            to=person,
+            about=gallery,
+            context={"gallery": gallery, "kind": kind, "due_at": local_promise(gallery)},
+            now=now,
+            once=f"deadline:{gallery.pk}:{kind}:{gallery.deliver_by:%Y%m%dT%H%M}:{person.pk}",
+        )
+
+
+def _miss(gallery: Gallery, *, now: datetime) -> None:
+    """The promise is missed: write it down, alert the owners, tell the client honestly with a new time."""
+    calendar = _calendar_now(gallery, now)
+    new_deliver_by = workdays.next_working_closing(now, calendar)
+    breach, is_new = Breach.objects.get_or_create(
+        gallery=gallery,
+        deliver_by=gallery.deliver_by,
+        defaults={"recorded_at": now, "new_deliver_by": new_deliver_by},
+    )
+    if not is_new:
+        return
+    zone = ZoneInfo(gallery.shoot.booking.location.zone)
+    context = {
+        "gallery": gallery,
+        "breach": breach,
+        "due_at": local_promise(gallery),
+        "new_due_at": new_deliver_by.astimezone(zone),
+    }
+    for owner in owners():
+        queue_message(
+            "deadline_missed_owner",
+            to=owner,
+            about=gallery,
+            context=context,
+            now=now,
+            once=f"breach:{breach.pk}:{owner.pk}",
+        )
+    client = gallery.shoot.sitter or gallery.shoot.booking.payer
+    if client is not None:
+        queue_message(
+            "deadline_missed_client",
+            to=client,
+            about=gallery,
+            context=context,
+            now=now,
+            once=f"breach:{breach.pk}:client",
+        )
+
+
+def owners() -> list[User]:
+    """Everybody who answers for the studio."""
+    return list(User.objects.filter(is_active=True, staff_roles__role=Role.OWNER).distinct().order_by("pk"))
+
+
+def local_promise(gallery: Gallery) -> datetime | None:
+    """The promise in the location's own time, for pages and mails; None while nothing is promised."""
+    if gallery.deliver_by is None:
+        return None
+    return gallery.deliver_by.astimezone(ZoneInfo(gallery.shoot.booking.location.zone))
+
+
+def promise_if_answered(gallery: Gallery, *, now: datetime) -> datetime | None:
+    """What will be promised if the client answers now, in local time; None before the shoot has ended."""
+    if gallery.clock_started_at is None or not gallery.promise:
+        return None
+    location = gallery.shoot.booking.location
+    pauses = [workdays.Pause(row.begins_at, row.ended_at) for row in gallery.pauses.all()]
+    due = workdays.deliver_by_if_answered(
+        answered_at=now,
+        ended_at=gallery.clock_started_at,
+        days=gallery.promise["days"],
+        calendar=_calendar_now(gallery, gallery.clock_started_at),
+        pauses=pauses,
+    )
+    return due.astimezone(ZoneInfo(location.zone))

@@ -141,12 +141,12 @@ def _recorded(
 ) -> Iterator[bytes]:
     """Pass the bytes on, ask again for the right to them, and write down how far it came, also when cut."""
     sent, asked_at = 0, time.monotonic()
-    connection.close()  # a slow phone may take an hour: it must not hold a database connection
+    _let_go()
     try:
         for chunk in chunks:
             if time.monotonic() - asked_at > ASK_AGAIN_SECONDS:
                 allowed = may_go_on()
-                connection.close()
+                _let_go()
                 if not allowed:
                     raise Withdrawn
                 asked_at = time.monotonic()
@@ -155,7 +155,13 @@ def _recorded(
     finally:
         if record is not None:
             Download.objects.filter(pk=record.pk).update(bytes_sent=sent, is_complete=sent == length)
-            connection.close()
+            _let_go()
+
+
+def _let_go() -> None:
+    """A slow phone may take an hour: it must not hold a database connection for that long."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def still_open(credential_id: int) -> MayGoOn:
