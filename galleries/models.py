@@ -274,7 +274,6 @@ class Pick(models.Model):
 
     gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="picks")
     photo = models.OneToOneField(Photo, models.CASCADE, related_name="pick")
-    words = models.TextField(blank=True, help_text="the client's note")
     use = models.CharField(max_length=60, blank=True, help_text="LinkedIn, website, press")
     picked_at = models.DateTimeField()
     actor_kind = models.CharField(max_length=10, choices=ActorKind)
@@ -295,6 +294,9 @@ class Retouch(HasStatus):
     gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="retouches")
     status = models.CharField(max_length=20, choices=RetouchStatus, default=RetouchStatus.WAITING)
     approved_version = models.ForeignKey("Version", models.PROTECT, null=True, related_name="+")
+    shown_version = models.ForeignKey(
+        "Version", models.PROTECT, null=True, related_name="+", help_text="what the client looks at first"
+    )
     created_at = models.DateTimeField()
     drafted_at = models.DateTimeField(null=True)
     shown_at = models.DateTimeField(null=True)

@@ -78,6 +78,11 @@ T = RetouchStatus
 RETOUCH_MOVES = moves(
     drafted=({T.WAITING}, T.DRAFTED, "drafted_at"),
     show=({T.WAITING, T.DRAFTED, T.CHANGE_ASKED}, T.IN_REVIEW, "shown_at"),
-    approve=({T.WAITING, T.DRAFTED, T.IN_REVIEW, T.CHANGE_ASKED}, T.APPROVED, "approved_at"),
+    # from approved too: another version can be approved until the finals are delivered
+    approve=(
+        {T.WAITING, T.DRAFTED, T.IN_REVIEW, T.CHANGE_ASKED, T.APPROVED},
+        T.APPROVED,
+        "approved_at",
+    ),
     ask_change=({T.APPROVED, T.IN_REVIEW}, T.CHANGE_ASKED, "change_asked_at"),
 )
