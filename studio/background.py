@@ -25,10 +25,18 @@ class Bell(Protocol):
     def __call__(self) -> object: ...
 
 
+_queues: dict[str, str] = {}  # task name -> queue
+
+
+def route(name: str, *_: object, **__: object) -> dict[str, str] | None:
+    """Celery's router (settings): each task's queue is named by its decorator."""
+    return {"queue": _queues[name]} if name in _queues else None
+
+
 def _task(queue: str) -> Callable[[Callable[[], object]], Bell]:
     def decorate(function: Callable[[], object]) -> Bell:
+        _queues[f"{function.__module__}.{function.__name__}"] = queue
         options: dict[str, Any] = {
-            "queue": queue,
             "acks_late": True,
             "ignore_result": True,
             # A child killed in the middle is retried, but a poison message is not retried for ever.

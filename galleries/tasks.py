@@ -1,0 +1,24 @@
+"""The bells of the galleries. Each names no object: the domain finds what is most urgent."""
+
+from django.utils import timezone
+
+from galleries import jobs
+from studio.background import image_task, only_one, quick_task, ring
+from studio.models import Heartbeat
+
+
+@image_task
+def work() -> None:
+    """Do the most urgent piece of pixel work, ring again if there may be more."""
+    if jobs.work_next(now=timezone.now()):
+        ring(work)
+
+
+@quick_task
+def sweep() -> None:
+    """Each minute: put back what dead workers left, ring for what waits, leave the heartbeat."""
+    now = timezone.now()
+    with only_one("galleries.sweep") as mine:
+        if mine:
+            jobs.sweep(now=now)
+            Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
