@@ -194,15 +194,17 @@ def make(
     credits: Credits | None = None,
     mark: Mark | None = None,
     head: Head | None = None,
+    look_for_head: bool = True,
     crops: Mapping[str, Crop] | None = None,
 ) -> Rendering | Refusal:
     """Make more files of a picture that was accepted before: other renditions, or the finals of a Version.
 
-    `head` and `crops` (by recipe name) are in upright pixels of the picture; without both the face is looked for.
+    `head` and `crops` (by recipe name) are in upright pixels of the picture; without both the face is
+    looked for, unless `look_for_head` is off (no release signed, or the sitter objects).
     """
     from . import render
 
-    order = _render_order(path, recipes, out_dir, credits, mark, head, crops)
+    order = _render_order(path, recipes, out_dir, credits, mark, head, look_for_head, crops)
     return warm_child().ask("make", order, render.Rendering).value
 
 
@@ -213,6 +215,7 @@ def _render_order(
     credits: Credits | None,
     mark: Mark | None,
     head: Head | None = None,
+    look_for_head: bool = True,
     crops: Mapping[str, Crop] | None = None,
 ) -> object:
     from . import jobs, metadata, watermark
@@ -224,6 +227,7 @@ def _render_order(
         credits=credits or metadata.Credits(),
         mark=mark or watermark.Mark(),
         head=head,
+        look_for_head=look_for_head,
         crops=dict(crops) if crops else None,
     )
 

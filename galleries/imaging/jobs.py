@@ -29,6 +29,7 @@ class RenderOrder:
     credits: Credits = field(default_factory=Credits)
     mark: Mark = field(default_factory=Mark)
     head: Head | None = None
+    look_for_head: bool = True
     crops: dict[str, Crop] | None = None
 
 
@@ -71,6 +72,7 @@ def _rendered(found: Identified, order: RenderOrder) -> Rendering:
         credits=order.credits,
         mark=order.mark,
         head=order.head,
+        look_for_head=order.look_for_head,
         crops=order.crops,
     )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyvips
 
-from . import watermark
+from . import faces, watermark
 from .colour import flattened, to_srgb
 from .crop import Crop, Head, place
-from .decode import Identified, Opened, code_of, open_pixels, require
+from .decode import Identified, Opened, bytes_of, code_of, open_pixels, require
 from .limits import LIMITS, Limits
 from .metadata import Credits, segments, with_segments
 from .recipes import SHAPES, Fit, Recipe
@@ -58,12 +58,14 @@ def render(
     credits: Credits = Credits(),
     mark: Mark = Mark(),
     head: Head | None = None,
+    look_for_head: bool = True,
     crops: Mapping[str, Crop] | None = None,
     limits: Limits = LIMITS,
 ) -> Rendering:
     """Make every recipe's file in `out_dir` from one decode, sorted as asked.
 
-    `head` (upright pixels of the original) places the crops; `crops` by recipe name overrule it. Raises Refused.
+    `head` (upright pixels of the original) places the crops; without one the largest face is looked for, where that is
+    allowed and the models are there. `crops` by recipe name overrule both. Raises Refused.
     """
     if not recipes:
         raise ValueError("nothing to render")
@@ -74,8 +76,15 @@ def render(
         sheet = _Sheet(opened, is_full=is_full)
         block = segments(credits)
         made = {}
+        placed = dict(crops or {})
+        wanted = [recipe for recipe in recipes if recipe.is_cropped and recipe.name not in placed]
+        if wanted and head is None and look_for_head:
+            head = sheet.head()
+        placed |= {
+            recipe.name: place(SHAPES[recipe.fit], sheet.width, sheet.height, head) for recipe in wanted
+        }
         for recipe in sorted(recipes, key=lambda recipe: -(recipe.edge or limits.max_side)):
-            crop = _crop_for(recipe, sheet, head, crops or {})
+            crop = placed[recipe.name] if recipe.is_cropped else None
             image = sheet.cropped(crop, recipe) if crop else sheet.sized(recipe)
             made[recipe] = _written(image, recipe, out_dir, block, mark, crop)
     except pyvips.Error as error:
@@ -126,6 +135,12 @@ class _Sheet:
     def cropped(self, crop: Crop, recipe: Recipe) -> pyvips.Image:
         """The crop, turned and shrunk to the recipe's edge, sRGB."""
         return shrunk(cut(self.base, crop), recipe.edge).copy_memory()
+
+    def head(self) -> Head | None:
+        """The largest face's head in pixels of the full picture; None without a face or without the models."""
+        small = shrunk(self.base, faces.WORK_EDGE)
+        found = faces.find(bytes_of(small)) if faces.are_available() else []
+        return found[0].head.scaled(self.width / small.width) if found else None
 
     def _converted(self, image: pyvips.Image) -> pyvips.Image:
         if self.is_converted:
@@ -181,12 +196,6 @@ def cut(image: pyvips.Image, crop: Crop) -> pyvips.Image:
         crop.width,
         crop.height,
     )
-
-
-def _crop_for(recipe: Recipe, sheet: _Sheet, head: Head | None, crops: Mapping[str, Crop]) -> Crop | None:
-    if not recipe.is_cropped:
-        return None
-    return crops.get(recipe.name) or place(SHAPES[recipe.fit], sheet.width, sheet.height, head)
 
 
 def _written(
