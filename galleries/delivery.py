@@ -10,16 +10,29 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from bookings import payments
-from galleries import deadlines
-from galleries.imaging.recipes import FINALS
-from galleries.models import DeliveredFile, Delivery, Gallery, PauseReason, Rendition, Retouch, Version
+from galleries import deadlines, jobs, renditions
+from galleries.imaging.recipes import FINALS, PREVIEWS
+from galleries.models import (
+    DeliveredFile,
+    Delivery,
+    Gallery,
+    Job,
+    JobKind,
+    PauseReason,
+    Rendition,
+    Retouch,
+    Version,
+)
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio import credentials
 from studio.actors import WORKER, Actor
 from studio.outbox import queue_message
-from studio.transitions import MoveRefused, move
+from studio.transitions import move
 
 FINALS_LIVE = timedelta(days=365)
 SIZES = tuple(recipe.name for recipe in FINALS)
@@ -50,6 +63,18 @@ def finals_of(versions: Iterable[Version]) -> dict[int, dict[str, Rendition]]:
     return found
 
 
+@jobs.handler(JobKind.FINALS)
+def make_finals(job: Job, now: datetime) -> None:
+    """Make the sizes of an approved Version, and the light previews the gallery page shows of them."""
+    version = job.version
+    if version is None or version.retouch.approved_version_id != version.pk:
+        return  # another version was approved meanwhile; its own job makes its files
+    renditions.ensure(
+        photo=version.retouch.pick.photo, version=version, recipes=(*FINALS, *PREVIEWS), now=now
+    )
+    finals_made(gallery_id=version.retouch.gallery_id, now=timezone.now())
+
+
 @transaction.atomic
 def finals_made(*, gallery_id: int, by: Actor = WORKER, now: datetime) -> bool:
     """Called when the finals of a version are made, or a pick was approved whose finals were there.
@@ -76,9 +101,6 @@ def finals_made(*, gallery_id: int, by: Actor = WORKER, now: datetime) -> bool:
 
 def missing(gallery: Gallery) -> list[str]:
     """What still stands between the gallery and its delivery, a sentence each. Empty: it can be delivered."""
-    from django.utils.translation import gettext as _
-    from django.utils.translation import ngettext
-
     retouches = list(gallery.retouches.select_related("approved_version"))
     if not retouches:
         return [_("No picture has been chosen yet.")]
@@ -127,10 +149,10 @@ def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bo
     if lines := missing(gallery):
         raise NotReady(" ".join(lines))
     if gallery.status != GalleryStatus.READY:
-        raise NotReady(str(MoveRefused(gallery, "deliver", gallery.status)))
+        raise NotReady(_("The gallery is not ready: it is “%s”.") % gallery.get_status_display())
     if (due := payments.balance(booking).due) > 0 and not gallery.deliveries.exists():
         _ask_for_balance(gallery, due, now=now)
-        raise NotReady(f"{due} is still to be paid.")
+        raise NotReady(_("The balance is still to be paid; the client was asked."))
     is_first = not gallery.deliveries.exists()
     fields: dict[str, object] = {"finals_expire_at": now + FINALS_LIVE}
     if is_first:

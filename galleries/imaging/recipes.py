@@ -75,8 +75,13 @@ FINAL_WEB = Recipe("web", 1, Fit.INSIDE, 2048, 92, is_final=True)
 FINAL_SQUARE = Recipe("square", 1, Fit.SQUARE, 1600, 92, is_final=True)
 FINAL_PORTRAIT = Recipe("portrait", 1, Fit.PORTRAIT, 1600, 92, is_final=True)
 
+# What the gallery page shows of a final: the pages stay light, the files stay full.
+PREVIEW_PORTRAIT = Recipe("preview-portrait", 1, Fit.PORTRAIT, 1000, 84)
+PREVIEW_SQUARE = Recipe("preview-square", 1, Fit.SQUARE, 480, 84)
+
 PROOFS = (THUMB, GRID, PROOF)
 FINALS = (FINAL_FULL, FINAL_WEB, FINAL_SQUARE, FINAL_PORTRAIT)
+PREVIEWS = (GRID, PREVIEW_PORTRAIT, PREVIEW_SQUARE)
 RECIPES = {
     recipe.name: recipe
     for recipe in (

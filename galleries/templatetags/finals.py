@@ -1,0 +1,39 @@
+"""Showing a delivered picture: a light preview of the final's own version, never the full file."""
+
+from collections.abc import Mapping
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from galleries.models import DeliveredFile, Rendition
+from galleries.pictures import picture_url
+
+register = template.Library()
+PREVIEW = {"portrait": "preview-portrait", "square": "preview-square", "web": "grid", "full": "grid"}
+
+
+@register.simple_tag
+def final_picture(file: DeliveredFile, size: str, alt: str = "", css: str = "") -> SafeString:
+    """An <img> with its width and height, so that the page does not jump."""
+    made = file.rendition
+    shown = (
+        Rendition.objects.filter(photo_id=made.photo_id, version_id=made.version_id, recipe=PREVIEW[size])
+        .order_by("-recipe_version")
+        .first()
+        or made
+    )
+    return format_html(
+        '<img src="{}" width="{}" height="{}" alt="{}" class="{}" decoding="async">',
+        picture_url(shown),
+        shown.width,
+        shown.height,
+        alt,
+        css,
+    )
+
+
+@register.filter
+def key(mapping: Mapping[str, object], name: str) -> object:
+    """`mapping|key:name`, for a name that is a variable."""
+    return mapping.get(name, "")

@@ -1,0 +1,187 @@
+"""The client's side of a gallery: one private address for the whole way, from the first proof to the last download."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import segno
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from galleries import choosing_views, deadlines, delivery, downloads
+from galleries.models import DeliveredFile, Delivery, Gallery
+from studio import credentials
+from studio.accounts import roles_of
+from studio.models import Credential
+
+
+def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tuple[Gallery, Credential | None]:
+    """The gallery, if this browser may see it: by an opened link, or as somebody of the studio (no credential).
+
+    Raises Http404 otherwise, whether the gallery exists or not.
+    """
+    gallery = (
+        Gallery.objects.select_related(
+            "shoot__sitter",
+            "shoot__booking__payer",
+            "shoot__booking__location",
+            "shoot__booking__session_type",
+        )
+        .filter(public_id=public_id)
+        .first()
+    )
+    credential = credentials.opened(request, scope="gallery", target=public_id, now=now)
+    if gallery is None or (credential is None and not roles_of(request.user)):
+        raise Http404
+    return gallery, credential
+
+
+@require_safe
+def gallery(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """Proofs while the client chooses, the finals once they are delivered, and in between where things stand."""
+    now = timezone.now()
+    try:
+        found, credential = open_gallery(request, public_id, now=now)
+    except Http404:
+        return render(request, "studio/dead_link.html", status=404)
+    current = downloads.current_delivery(found, now=now)
+    if current is None and not found.deliveries.exists():
+        return choosing_views.proofs(request, found, credential)
+    context = finals_context(found, current, now=now)
+    return render(request, "galleries/gallery.html", {**context, "credential": credential})
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """One delivered picture: its sizes by name, and what the client is told about the retouch."""
+
+    position: int
+    files: dict[str, DeliveredFile]
+    guard: str
+    change_note: str
+
+
+# What each size is for, in the order a phone wants them.
+USES = {
+    "square": _("Square, 1600 pixels: LinkedIn, Teams, Zoom"),
+    "web": _("Web, 2048 pixels: websites and e-mail"),
+    "portrait": _("Portrait 4:5: Instagram, speaker pages"),
+    "full": _("Full size: print and press"),
+}
+
+
+def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -> dict[str, object]:
+    """What the gallery page shows of a delivery; without one (expired) the page says how to get it back."""
+    finals: list[Final] = []
+    total = 0
+    if current is not None:
+        by_position: dict[int, dict[str, DeliveredFile]] = {}
+        versions = {}
+        for file in current.files.select_related("rendition__version", "rendition__photo"):
+            by_position.setdefault(file.position, {})[file.rendition.recipe] = file
+            versions[file.position] = file.rendition.version
+            total += file.rendition.size
+        for position, files in sorted(by_position.items()):
+            version = versions[position]
+            ordered = {size: files[size] for size in USES if size in files}
+            finals.append(
+                Final(
+                    position=position,
+                    files=ordered,
+                    guard=version.guard if version else "",
+                    change_note=version.override_reason if version else "",
+                )
+            )
+    zone = ZoneInfo(found.shoot.booking.location.zone)
+    squares = [final.files["square"].rendition for final in finals if "square" in final.files]
+    return {
+        "gallery": found,
+        "delivery": current,
+        "finals": finals,
+        "cover": finals[0].files.get("web") if finals else None,
+        "uses": USES,
+        "total_bytes": total,
+        "squares_bytes": sum(row.size for row in squares),
+        "zone": zone,
+        "expires_on": found.finals_expire_at.astimezone(zone).date() if found.finals_expire_at else None,
+        "due_at": deadlines.local_promise(found),
+        "now": now,
+    }
+
+
+@require_safe
+def gallery_file(request: HttpRequest, public_id: str, file_id: int) -> HttpResponseBase:
+    """One final as an attachment; Range works, so a cut download goes on."""
+    now = timezone.now()
+    found, credential = open_gallery(request, public_id, now=now)
+    current = downloads.current_delivery(found, now=now)
+    file = current.files.select_related("rendition").filter(pk=file_id).first() if current else None
+    if file is None:
+        raise Http404
+    return downloads.send(
+        request,
+        downloads.single(file),
+        gallery=found,
+        credential=credential,
+        may_go_on=_may_go_on(credential),
+        now=now,
+    )
+
+
+@require_safe
+def gallery_zip(request: HttpRequest, public_id: str, size: str) -> HttpResponseBase:
+    """All finals, or all of one size, as a resumable ZIP that starts at once."""
+    now = timezone.now()
+    found, credential = open_gallery(request, public_id, now=now)
+    current = downloads.current_delivery(found, now=now)
+    files = downloads.files_of(current, "" if size == "all" else size) if current else []
+    if current is None or not files:
+        raise Http404
+    stem = delivery.name_stem(found)
+    name = f"{stem}.zip" if size == "all" else f"{stem}-{size}.zip"
+    return downloads.send(
+        request,
+        downloads.archive(current, files, name=name),
+        gallery=found,
+        credential=credential,
+        may_go_on=_may_go_on(credential),
+        now=now,
+    )
+
+
+def _may_go_on(credential: Credential | None) -> downloads.MayGoOn:
+    return downloads.still_open(credential.pk) if credential is not None else lambda: True
+
+
+@require_POST
+def gallery_elsewhere(request: HttpRequest, public_id: str) -> HttpResponse:
+    """A fresh link for the client's other device, as a QR code and as text; it ends with the one it came from."""
+    now = timezone.now()
+    found, credential = open_gallery(request, public_id, now=now)
+    if credential is None:
+        return redirect("gallery", public_id)
+    link = credentials.grant(
+        scope="gallery",
+        target=public_id,
+        now=now,
+        holder_id=credential.holder_id,
+        holder_label=credential.holder_label,
+        lifetime=credential.expires_at - now,
+    )
+    code = segno.make(link.url, error="m").svg_data_uri(scale=6, border=2)
+    return render(request, "galleries/elsewhere.html", {"gallery": found, "link": link.url, "code": code})
+
+
+@require_GET
+def checksums(request: HttpRequest, public_id: str) -> HttpResponse:
+    """SHA-256 of every delivered file, in the format `sha256sum -c` reads."""
+    now = timezone.now()
+    found, _credential = open_gallery(request, public_id, now=now)
+    current = downloads.current_delivery(found, now=now)
+    if current is None:
+        raise Http404
+    lines = [f"{file.rendition.sha256}  {file.name}\n" for file in downloads.files_of(current)]
+    return HttpResponse("".join(lines), content_type="text/plain; charset=utf-8")
