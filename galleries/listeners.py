@@ -1,0 +1,51 @@
+"""What the galleries do when something happens below them, in the same transaction."""
+
+from datetime import datetime
+
+from bookings.models import Booking, Shoot
+from galleries import deadlines, delivery
+from galleries.models import Gallery, PauseReason
+from galleries.statuses import GalleryStatus
+from studio.actors import Actor
+from studio.happenings import on
+from studio.transitions import begin, move_where
+
+
+@on("booking_confirmed")
+def make_galleries(*, booking: Booking, by: Actor, now: datetime) -> None:
+    """Each shoot of a confirmed booking has its gallery from then on, with its own clock."""
+    for shoot in booking.shoots.filter(gallery=None):
+        begin(
+            Gallery(
+                shoot=shoot,
+                finals_included=booking.finals_included,
+                client_looks_first=booking.session_type.client_looks_first,
+                created_at=now,
+            ),
+            by=by,
+            now=now,
+        )
+
+
+@on("shoot_completed")
+def start_clock(*, shoot: Shoot, by: Actor, now: datetime) -> None:
+    """The promise runs from the end of the shoot."""
+    gallery = Gallery.objects.filter(shoot=shoot).first()
+    if gallery is not None and shoot.completed_at is not None:
+        deadlines.start(gallery_id=gallery.pk, ended_at=shoot.completed_at, now=now)
+
+
+@on("booking_paid")
+def release_finals(*, booking: Booking, by: Actor, now: datetime) -> None:
+    """The balance is settled: the clock goes on, and what only waited for the money is delivered."""
+    for gallery in Gallery.objects.filter(shoot__booking=booking):
+        deadlines.close_pause(gallery_id=gallery.pk, reason=PauseReason.BALANCE, by=by, now=now)
+        if gallery.status == GalleryStatus.READY and booking.session_type.delivers_by_itself:
+            delivery.deliver(gallery_id=gallery.pk, by=by, now=now)
+
+
+@on("booking_cancelled")
+def put_away(*, booking: Booking, by: Actor, now: datetime) -> None:
+    """No shoot, no pictures, nothing promised."""
+    for pk in move_where(Gallery.objects.filter(shoot__booking=booking), "cancel", by=by, now=now):
+        deadlines.stop(gallery_id=pk, now=now)
