@@ -8,6 +8,17 @@
 from .control import ControlRefused, StripeControl, running
 from .courier import sign
 from .engine import Options
+from .receiver import Receiver, receiving
 from .server import StripeServer, serve
 
-__all__ = ["ControlRefused", "Options", "StripeControl", "StripeServer", "running", "serve", "sign"]
+__all__ = [
+    "ControlRefused",
+    "Options",
+    "Receiver",
+    "StripeControl",
+    "StripeServer",
+    "receiving",
+    "running",
+    "serve",
+    "sign",
+]

@@ -96,7 +96,7 @@ def _read(value: Any, hint: Any, path: str) -> Any:
     if value == "":
         return ""
     problem: StripeFault | None = None
-    for member in sorted(members, key=_strictness):
+    for member in sorted(_closed(members), key=_strictness):
         try:
             return _read_as(value, member, path)
         except _DoesNotFit as misfit:
@@ -176,12 +176,23 @@ def _may_be_empty(members: list[Any]) -> bool:
     return any(typing.get_origin(m) is Literal and "" in typing.get_args(m) for m in members)
 
 
+def _closed(members: list[Any]) -> list[Any]:
+    """stripe-python writes enumerations as `Literal['a', 'b']|str`, open to the words of later versions. This server
+    is of this version, so the plain string goes; so does the empty word, which `_read` has dealt with."""
+    words = {word for m in members if typing.get_origin(m) is Literal for word in typing.get_args(m)} - {""}
+    return [
+        m
+        for m in members
+        if not (m is str and words) and not (typing.get_origin(m) is Literal and typing.get_args(m) == ("",))
+    ]
+
+
 def _is_untyped_object(kind: Any) -> bool:
     return getattr(typing.get_origin(kind) or kind, "__name__", "") == "UntypedStripeObject"
 
 
 def _strictness(kind: Any) -> int:
-    """Try the narrow members first: `Literal['a']|str` takes a plain string only when the literal does not."""
+    """Try the narrow members first."""
     if kind is str:
         return 9
     return 5 if kind in (int, bool) else 1
