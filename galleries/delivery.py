@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bookings import payments
 from galleries import deadlines, jobs, renditions
 from galleries.imaging.recipes import FINALS, PREVIEWS
 from galleries.models import (
@@ -150,6 +149,8 @@ def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bo
         raise NotReady(" ".join(lines))
     if gallery.status != GalleryStatus.READY:
         raise NotReady(_("The gallery is not ready: it is “%s”.") % gallery.get_status_display())
+    from bookings import payments
+
     if (due := payments.balance(booking).due) > 0 and not gallery.deliveries.exists():
         _ask_for_balance(gallery, due, now=now)
         raise NotReady(_("The balance is still to be paid; the client was asked."))

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from galleries import jobs
+from galleries import deadlines, jobs
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
 
@@ -22,3 +22,13 @@ def sweep() -> None:
         if mine:
             jobs.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
+
+
+@quick_task
+def sweep_deadlines() -> None:
+    """Each minute: give the warnings that are due and record what was missed."""
+    now = timezone.now()
+    with only_one("galleries.sweep_deadlines") as mine:
+        if mine:
+            deadlines.sweep(now=now)
+            Heartbeat.objects.update_or_create(name="galleries.sweep_deadlines", defaults={"beat_at": now})

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from galleries import choosing_views, deadlines, delivery, downloads
+from galleries import deadlines, delivery, downloads
 from galleries.models import DeliveredFile, Delivery, Gallery
 from studio import credentials
 from studio.accounts import roles_of
@@ -49,6 +49,8 @@ def gallery(request: HttpRequest, public_id: str) -> HttpResponseBase:
         return render(request, "studio/dead_link.html", status=404)
     current = downloads.current_delivery(found, now=now)
     if current is None and not found.deliveries.exists():
+        from galleries import choosing_views
+
         return choosing_views.proofs(request, found, credential)
     context = finals_context(found, current, now=now)
     return render(request, "galleries/gallery.html", {**context, "credential": credential})
