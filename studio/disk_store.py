@@ -31,25 +31,42 @@ class DiskStore(FileSystemStorage):
 
     def put_new(self, key: str, source: IO[bytes]) -> None:
         """Write the whole file aside, sync it, then give it its name: readers see all of it or nothing."""
-        target = Path(self.path(key))
-        part = Path(self.path(INCOMING)) / secrets.token_hex(16)
-        unwanted = [part]  # what must not stay behind when anything fails, whatever it is
+        part = self.incoming(secrets.token_hex(16))
+        try:
+            _write(part, source)
+            self.adopt(part, key)
+        except OSError as error:
+            raise disk_error(error) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def incoming(self, name: str) -> Path:
+        """Where bytes lie that have no key yet, on the same disk; `remove_leftovers` clears it."""
+        part = Path(self.path(INCOMING)) / name
         try:
             _make_folder(part.parent)
+        except OSError as error:
+            raise disk_error(error) from error
+        return part
+
+    def adopt(self, part: Path, key: str) -> None:
+        """Give a finished, synced file of `incoming` its key. Raises KeyTaken or StorageError; then it stays."""
+        target = Path(self.path(key))
+        is_claimed = False
+        try:
             _make_folder(target.parent)
-            _write(part, source)
             _claim(target)
-            unwanted.append(target)
+            is_claimed = True
             part.replace(target)
-            _sync_folder(target.parent)
-            unwanted.clear()
+            is_claimed = False
+            _sync_or_undo(target, part)
         except FileExistsError as error:
             raise KeyTaken(_("There is already a file of that name in the store.")) from error
         except OSError as error:
             raise disk_error(error) from error
         finally:
-            for path in unwanted:
-                path.unlink(missing_ok=True)
+            if is_claimed:
+                target.unlink(missing_ok=True)
 
     def read_range(self, key: str, start: int, stop: int | None) -> Iterator[bytes]:
         """The bytes `[start, stop)`, or to the end."""
@@ -100,7 +117,8 @@ class DiskStore(FileSystemStorage):
     def listed(self, prefix: str) -> Iterator[Listed]:
         """Every file under its key; half-written ones have none."""
         root = Path(self.location)
-        for folder, folders, names in os.walk(root):
+        start = root / prefix.rpartition("/")[0]  # a prefix that names a folder costs that folder only
+        for folder, folders, names in os.walk(start):
             if Path(folder) == root and INCOMING in folders:
                 folders.remove(INCOMING)
             for name in names:
@@ -146,6 +164,15 @@ def _claim(target: Path) -> None:
     Not a hard link, which exFAT and some network disks lack.
     """
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _sync_or_undo(target: Path, part: Path) -> None:
+    """Sync the new name into its folder; when that fails the file goes back to where it came from."""
+    try:
+        _sync_folder(target.parent)
+    except BaseException:
+        target.replace(part)
+        raise
 
 
 def _make_folder(folder: Path) -> None:

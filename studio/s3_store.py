@@ -50,10 +50,12 @@ class S3Store(S3Storage):  # type: ignore[misc]  # django-storages ships no type
         raise ValueError("This store is private; use studio.storage.signed_path.")
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """The S3 client itself, for uploads in parts that outlive one request."""
         return self.connection.meta.client
 
-    def _where(self, key: str) -> dict[str, str]:
+    def where(self, key: str) -> dict[str, str]:
+        """The bucket and full key of an object, as the client wants them named."""
         return {"Bucket": self.bucket_name, "Key": f"{self.location.strip('/')}/{key}"}
 
     def put_new(self, key: str, source: IO[bytes]) -> None:
@@ -61,29 +63,29 @@ class S3Store(S3Storage):  # type: ignore[misc]  # django-storages ships no type
         confirmed.
         """
         mark = secrets.token_hex(8)
-        wish = {**self._where(key), "Metadata": {_PUT_MARK: mark}, "ContentType": "application/octet-stream"}
+        wish = {**self.where(key), "Metadata": {_PUT_MARK: mark}, "ContentType": "application/octet-stream"}
         first = _part(source)
-        with _sentences():
+        with sentences():
             if len(first) < PART:
-                self._unless_taken(key, mark, self._client.put_object, {**wish, "Body": first})
+                self._unless_taken(key, mark, self.client.put_object, {**wish, "Body": first})
             else:
                 self._put_parts(key, mark, wish, first, source)
 
     def _put_parts(self, key: str, mark: str, wish: dict[str, Any], first: bytes, source: IO[bytes]) -> None:
-        upload = {**self._where(key), "UploadId": self._client.create_multipart_upload(**wish)["UploadId"]}
+        upload = {**self.where(key), "UploadId": self.client.create_multipart_upload(**wish)["UploadId"]}
         try:
             parts: list[dict[str, Any]] = []
             body = first
             while body:
                 number = len(parts) + 1
-                tag = self._client.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+                tag = self.client.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
                 parts.append({"PartNumber": number, "ETag": tag})
                 body = _part(source)
             done = {**upload, "MultipartUpload": {"Parts": parts}}
-            self._unless_taken(key, mark, self._client.complete_multipart_upload, done)
+            self._unless_taken(key, mark, self.client.complete_multipart_upload, done)
         except BaseException:
             with suppress(ClientError, BotoCoreError):
-                self._client.abort_multipart_upload(**upload)
+                self.client.abort_multipart_upload(**upload)
             raise
 
     def _unless_taken(self, key: str, mark: str, write: Callable[..., Any], wish: dict[str, Any]) -> None:
@@ -104,7 +106,7 @@ class S3Store(S3Storage):  # type: ignore[misc]  # django-storages ships no type
     def _mark_of(self, key: str) -> str | None:
         """Which write made the object (empty: not one of ours); None when there is no object."""
         try:
-            head = self._client.head_object(**self._where(key))
+            head = self.client.head_object(**self.where(key))
         except ClientError as error:
             if _code(error) in _GONE:
                 return None
@@ -120,8 +122,8 @@ class S3Store(S3Storage):  # type: ignore[misc]  # django-storages ships no type
             if start == 0 and stop is None
             else {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
         )
-        with _sentences():
-            answer = self._client.get_object(**self._where(key), **asked)
+        with sentences():
+            answer = self.client.get_object(**self.where(key), **asked)
             body, left = answer["Body"], answer["ContentLength"]
             if stop is not None and left != stop - start:
                 body.close()
@@ -137,19 +139,19 @@ class S3Store(S3Storage):  # type: ignore[misc]  # django-storages ships no type
 
     def size_of(self, key: str) -> int:
         """Size in bytes."""
-        with _sentences():
-            return cast(int, self._client.head_object(**self._where(key))["ContentLength"])
+        with sentences():
+            return cast(int, self.client.head_object(**self.where(key))["ContentLength"])
 
     def remove(self, key: str) -> None:
         """Delete it; one that is gone is fine."""
-        with _sentences():
-            self._client.delete_object(**self._where(key))
+        with sentences():
+            self.client.delete_object(**self.where(key))
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         """Every object under its key."""
-        root = self._where("")["Key"]
-        with _sentences():
-            pages = self._client.get_paginator("list_objects_v2").paginate(
+        root = self.where("")["Key"]
+        with sentences():
+            pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket_name, Prefix=root + prefix
             )
             for page in pages:
@@ -167,22 +169,22 @@ class S3Store(S3Storage):  # type: ignore[misc]  # django-storages ships no type
         wish = {"ResponseContentDisposition": disposition, "ResponseContentType": content_type}
         return cast(
             str,
-            self._client.generate_presigned_url(
-                "get_object", Params={**self._where(key), **wish}, ExpiresIn=seconds
+            self.client.generate_presigned_url(
+                "get_object", Params={**self.where(key), **wish}, ExpiresIn=seconds
             ),
         )
 
     def remove_leftovers(self, *, before: datetime) -> int:
         """Abort uploads in parts that were begun before that instant and never completed."""
         removed = 0
-        with _sentences():
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self.bucket_name, Prefix=self._where("")["Key"]
+        with sentences():
+            pages = self.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket_name, Prefix=self.where("")["Key"]
             )
             for page in pages:
                 for begun in page.get("Uploads", ()):
                     if begun["Initiated"] < before:
-                        self._client.abort_multipart_upload(
+                        self.client.abort_multipart_upload(
                             Bucket=self.bucket_name, Key=begun["Key"], UploadId=begun["UploadId"]
                         )
                         removed += 1
@@ -202,7 +204,7 @@ def _code(error: ClientError) -> str:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def sentences() -> Iterator[None]:
     """Turn the client's exceptions into the store's own."""
     try:
         yield

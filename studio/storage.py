@@ -222,7 +222,10 @@ class _Counted:
         self._file, self.size, self.crc32 = file, 0, 0
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+        try:
+            data = self._file.read(size)
+        except OSError as error:  # the sender's fault, not the store's
+            raise StorageError(_("The file could not be read to its end.")) from error
         self.size += len(data)
         self.crc32 = crc32(data, self.crc32)
         return data
