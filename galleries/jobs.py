@@ -179,7 +179,7 @@ def _put_off(job: Job, error: Exception, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def _end(job: Job, verb: str, *, now: datetime, **fields: object) -> bool:
+def _end(job: Job, verb: str, *, now: datetime, **fields: Any) -> bool:
     """Move our own claim on; False when it was taken from us meanwhile (then another worker answers for it)."""
     mine = Job.objects.select_for_update().filter(
         pk=job.pk, status=JobStatus.RUNNING, claimed_at=job.claimed_at

@@ -1,8 +1,9 @@
 from django.urls import URLPattern, URLResolver, path
 
-from galleries import promise_views, views
+from galleries import pictures, promise_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("picture/<str:signed>", pictures.picture, name="picture"),
     path("gallery/<str:public_id>/", views.gallery, name="gallery"),
     path("gallery/<str:public_id>/file/<int:file_id>", views.gallery_file, name="gallery_file"),
     path("gallery/<str:public_id>/zip/<slug:size>", views.gallery_zip, name="gallery_zip"),

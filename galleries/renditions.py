@@ -1,0 +1,271 @@
+"""Exactly one file per (photo, version, recipe, recipe version, digest), made on first need.
+
+Keys lie under the photo's own folder of the derived store and end in 128 random bits. A file is written first and
+its row second; whoever loses the race for the row deletes its own file. What a killed worker left without a row is
+removed when its job runs again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from galleries import jobs
+from galleries.imaging import child
+from galleries.imaging.crop import Crop, Head
+from galleries.imaging.metadata import Credits
+from galleries.imaging.recipes import PROOFS, RECIPES, SCREEN, Recipe, digest
+from galleries.imaging.refusals import Refusal
+from galleries.imaging.render import Rendered
+from galleries.imaging.watermark import Mark
+from galleries.models import Gallery, Job, JobKind, Photo, PhotoFile, Rendition, Version
+from galleries.workroom import workroom
+from studio import storage
+from studio.models import Studio
+
+WANTED: tuple[Recipe, ...] = (*PROOFS, SCREEN)  # what every photo has as soon as it is accepted
+_LOCK_CLASS = 0x52454E  # "REN": our part of the advisory lock numbers
+
+
+class NoOriginal(jobs.JobRefused):
+    """The bytes a rendition would be made from are archived, erased or damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a gallery's renditions carry: the mark on proofs and the credits in their metadata."""
+
+    mark: Mark
+    credits: Credits
+
+
+def look_of(gallery: Gallery) -> Look:
+    """The studio's name and the shoot's code as the mark; the studio's copyright line as the credits."""
+    studio = Studio.objects.first()
+    name = studio.name if studio else ""
+    line = studio.copyright_line if studio else ""
+    text = " · ".join(part for part in (name, gallery.shoot.code) if part)
+    return Look(
+        Mark(text=text), Credits(creator=name, copyright=line or (f"© {name}" if name else ""), credit=name)
+    )
+
+
+def parameters_of(
+    recipe: Recipe, look: Look, *, crops: Mapping[str, Crop] | None = None, head: Head | None = None
+) -> dict[str, object]:
+    """What the digest covers besides the recipe: the mark's text on marked files, the place of a crop."""
+    facts: dict[str, object] = {}
+    if recipe.mark:
+        facts["mark"] = look.mark.text
+    if recipe.is_cropped and crops and recipe.name in crops:
+        facts["crop"] = repr(crops[recipe.name])
+    elif recipe.is_cropped and head is not None:
+        facts["head"] = repr(head)
+    return facts
+
+
+def folder_of(gallery: Gallery, photo_public_id: str) -> str:
+    """The folder of one photo's files in the derived store. Letters first: a key part may not begin with a dash."""
+    return f"s{gallery.shoot.public_id}/p{photo_public_id}"
+
+
+def ensure(
+    *,
+    photo: Photo,
+    recipes: Sequence[Recipe],
+    version: Version | None = None,
+    crops: Mapping[str, Crop] | None = None,
+    head: Head | None = None,
+    now: datetime,
+) -> list[Rendition]:
+    """The photo's (or the version's) renditions by these recipes, in their order; missing ones are made now.
+
+    Must run in an `images` worker and outside a transaction. `crops` by recipe name and `head` are in upright pixels
+    of the picture. Raises NoOriginal or JobRefused when trying again cannot help, StorageError when it can.
+    """
+    look = look_of(photo.gallery)
+    digests = {
+        recipe.name: digest(recipe, parameters_of(recipe, look, crops=crops, head=head)) for recipe in recipes
+    }
+    if _missing(photo, version, recipes, digests):
+        with _one_at_a_time(photo.pk):
+            folder = folder_of(photo.gallery, photo.public_id)
+            clear_strays(folder)
+            missing = _missing(photo, version, recipes, digests)
+            if missing:
+                _make(photo, version, missing, digests, look, crops=crops, head=head, now=now)
+    rows = [_found(photo, version, recipe, digests[recipe.name]) for recipe in recipes]
+    return [row for row in rows if row is not None]
+
+
+def _make(
+    photo: Photo,
+    version: Version | None,
+    recipes: Sequence[Recipe],
+    digests: Mapping[str, str],
+    look: Look,
+    *,
+    crops: Mapping[str, Crop] | None,
+    head: Head | None,
+    now: datetime,
+) -> None:
+    with workroom() as room:
+        source = _source(photo, version)
+        path = storage.fetch_to(source.store, source.key, room)
+        made = child.make(path, recipes, room, credits=look.credits, mark=look.mark, head=head, crops=crops)
+        if isinstance(made, Refusal):
+            raise jobs.JobRefused(_(made.sentence))
+        folder = folder_of(photo.gallery, photo.public_id)
+        for row in keep(made.files, folder=folder, look=look, now=now, notes=made.notes, digests=digests):
+            row.photo, row.version = photo, version
+            _insert(row)
+
+
+def keep(
+    files: Iterable[Rendered],
+    *,
+    folder: str,
+    look: Look,
+    now: datetime,
+    notes: Sequence[str] = (),
+    digests: Mapping[str, str] | None = None,
+) -> list[Rendition]:
+    """Store made files and return their rows, not yet saved and without a photo. All or none: on an error the
+    files stored so far are deleted again. Raises StorageError."""
+    rows: list[Rendition] = []
+    try:
+        for file in files:
+            recipe = RECIPES[file.recipe]
+            known = digests or {}
+            mine = known[recipe.name] if recipe.name in known else digest(recipe, parameters_of(recipe, look))
+            key = storage.random_key(f"{folder}/{recipe.name}-{recipe.version}-{mine}", ".jpg")
+            stored = storage.put(storage.derived(), key, file.path)
+            rows.append(
+                Rendition(
+                    recipe=recipe.name,
+                    recipe_version=recipe.version,
+                    digest=mine,
+                    key=key,
+                    width=file.width,
+                    height=file.height,
+                    size=stored.size,
+                    sha256=stored.sha256,
+                    crc32=stored.crc32,
+                    flags=list(notes),
+                    made_at=now,
+                )
+            )
+    except BaseException:
+        discard(rows)
+        raise
+    return rows
+
+
+def discard(rows: Iterable[Rendition]) -> None:
+    """Delete the files of rows that did not come to be."""
+    for row in rows:
+        storage.delete(storage.derived(), row.key)
+
+
+def _insert(row: Rendition) -> None:
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:  # somebody else was first: theirs counts, our bytes go
+        discard([row])
+
+
+def _missing(
+    photo: Photo, version: Version | None, recipes: Sequence[Recipe], digests: Mapping[str, str]
+) -> list[Recipe]:
+    return [recipe for recipe in recipes if _found(photo, version, recipe, digests[recipe.name]) is None]
+
+
+def _found(photo: Photo, version: Version | None, recipe: Recipe, mine: str) -> Rendition | None:
+    return Rendition.objects.filter(
+        photo=photo, version=version, recipe=recipe.name, recipe_version=recipe.version, digest=mine
+    ).first()
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    store: storage.Store
+    key: str
+
+
+def _source(photo: Photo, version: Version | None) -> _Source:
+    if version is not None:
+        return _Source(
+            storage.originals() if version.store == "originals" else storage.derived(), version.key
+        )
+    file = original_of(photo)
+    if file is None:
+        raise NoOriginal(
+            _("The original of this picture is archived, erased or damaged, so nothing was made from it.")
+        )
+    return _Source(storage.originals(), file.key)
+
+
+def original_of(photo: Photo) -> PhotoFile | None:
+    """The file pictures are made from: the finished image of a RAW and JPEG pair, else the RAW. None: not at hand."""
+    at_hand = photo.files.filter(archived_at=None, erased_at=None, is_damaged=False)
+    pixels = at_hand.filter(kind__in=[PhotoFile.Kind.IMAGE, PhotoFile.Kind.RAW])
+    return pixels.order_by("kind", "id").first()  # "image" sorts before "raw"
+
+
+def missing_of(photo: Photo) -> list[Recipe]:
+    """The recipes every photo wants and this one lacks."""
+    have = set(photo.renditions.filter(version=None).values_list("recipe", "recipe_version"))
+    return [recipe for recipe in WANTED if (recipe.name, recipe.version) not in have]
+
+
+@contextmanager
+def _one_at_a_time(photo_id: int) -> Iterator[None]:
+    """Only one worker makes a photo's files at a time, so that strays can be told from work going on."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [_LOCK_CLASS, photo_id % 2**31])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, photo_id % 2**31])
+
+
+def clear_strays(folder: str) -> int:
+    """Delete files of a photo's folder that no row names: what a killed worker stored last. Returns how many.
+
+    Only under `_one_at_a_time`, or before the photo exists: a file stored a moment ago has no row yet either.
+    """
+    keys = {found.key for found in storage.listed(storage.derived(), f"{folder}/")}
+    named = set(Rendition.objects.filter(key__in=keys).values_list("key", flat=True))
+    named |= set(Version.objects.filter(key__in=keys, store="derived").values_list("key", flat=True))
+    for key in keys - named:
+        storage.delete(storage.derived(), key)
+    return len(keys - named)
+
+
+@jobs.handler(JobKind.RENDITIONS)
+def make_renditions(job: Job, now: datetime) -> None:
+    """Make what the photo lacks. `parameters["recipes"]` names recipes; without it, those every photo wants."""
+    photo = job.photo
+    if photo is None:
+        return
+    wanted = [RECIPES[name] for name in job.parameters.get("recipes", ())] or list(WANTED)
+    ensure(photo=photo, recipes=wanted, now=now)
+    if "recipes" not in job.parameters:
+        _forget_outdated(photo)
+
+
+def _forget_outdated(photo: Photo) -> None:
+    """After a recipe changed: the files of its older versions go, once the newer ones are there."""
+    current = Q()
+    for recipe in WANTED:
+        current |= Q(recipe=recipe.name, recipe_version__lt=recipe.version)
+    with transaction.atomic():
+        for row in photo.renditions.filter(current, version=None, deliveries=None):
+            storage.delete_after_commit(storage.derived(), row.key)
+            row.delete()

@@ -1,0 +1,27 @@
+"""Who of the studio may do what with a gallery: roles count everywhere or at the location they were given for."""
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+
+from galleries.models import Gallery
+from studio.models import Role, StaffRole, User
+
+SEES_PICTURES = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
+ADDS_FRAMES = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
+HANDS_IN = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
+
+
+def roles_at(user: User | AnonymousUser, gallery: Gallery) -> frozenset[str]:
+    """The person's roles for this gallery; a superuser is an owner. Empty: none, or not of the studio."""
+    if not isinstance(user, User) or not user.is_active:
+        return frozenset()
+    if user.is_superuser:
+        return frozenset({Role.OWNER})
+    location = gallery.shoot.booking.location_id
+    rows = StaffRole.objects.filter(Q(location=None) | Q(location=location), user=user)
+    return frozenset(rows.values_list("role", flat=True))
+
+
+def may_add(user: User | AnonymousUser, gallery: Gallery, *, purpose: str) -> bool:
+    """Whether the person may send files of this purpose ("frame", "hand_in") into the gallery."""
+    return bool(roles_at(user, gallery) & (HANDS_IN if purpose == "hand_in" else ADDS_FRAMES))
