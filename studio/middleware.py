@@ -46,7 +46,7 @@ class PrivatePageMiddleware:
         return response
 
 
-PUBLIC_PAGES = {"home", "session_type", "favicon", "healthz"}
+PUBLIC_PAGES = {"home", "session_type", "favicon", "manifest", "robots", "healthz"}
 
 
 class DatabaseUnavailableMiddleware:

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.forms",
     "django.contrib.admin",
     "django_htmx",
     "allauth",
@@ -120,9 +121,10 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 STORAGE_URL = env.text("STORAGE_URL", f"file://{DATA / 'media'}")
 STORAGES = {
     **storages_from_url(STORAGE_URL, MEDIA_ROOT := DATA / "media"),
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "studio.stylesheet.StaticFiles"},
 }
 MEDIA_ROOT = str(MEDIA_ROOT)
+FORM_RENDERER = "studio.forms.Renderer"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -2,20 +2,21 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from studio import credentials, desk
 from studio.access import staff
 from studio.accounts import roles_of
-from studio.models import Heartbeat, Message
+from studio.models import Heartbeat, Message, Studio
 
 # Where each kind of guest link leads; filled by the apps that own the pages: scope -> url name taking the public_id.
 LANDINGS: dict[str, str] = {}
 
 
-@require_GET
+@require_safe
 def open_link(request: HttpRequest, token: str) -> HttpResponse:
     """Swap a guest link for the browser's session and go to its page. Wrong, expired and revoked look alike."""
     now = timezone.now()
@@ -58,9 +59,40 @@ def message_detail(request: HttpRequest, public_id: str) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """200 when the database answers, with the age of the last sweep in seconds."""
     beat = Heartbeat.objects.filter(name="sweep").first()
     age = round((timezone.now() - beat.beat_at).total_seconds()) if beat else None
     return JsonResponse({"ok": True, "last_sweep_seconds_ago": age})
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Browsers ask for it at this address whatever the page says."""
+    return HttpResponseRedirect(static("img/favicon.svg"))
+
+
+@require_safe
+def manifest(request: HttpRequest) -> HttpResponse:
+    """What a phone shows when the desk is put on its home screen."""
+    found = Studio.objects.first()
+    name = found.name if found else "Likeness"
+    icon = {"src": static("img/favicon.svg"), "sizes": "any", "type": "image/svg+xml"}
+    about = {
+        "name": name,
+        "short_name": name[:24],
+        "start_url": reverse("desk"),
+        "display": "standalone",
+        "background_color": "#ffffff",
+        "theme_color": "#ffffff",
+        "icons": [icon],
+    }
+    return JsonResponse(about, content_type="application/manifest+json")
+
+
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    """Only the public pages may be listed. Private addresses are not named here: they carry noindex themselves."""
+    lines = ["User-agent: *", "Disallow: /desk/", "Disallow: /accounts/", "Disallow: /admin/", "Disallow: /open/"]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
