@@ -70,6 +70,7 @@ def _may_client_see_version(
     if retouch.shown_version_id == version.pk and retouch.status in (
         RetouchStatus.IN_REVIEW,
         RetouchStatus.CHANGE_ASKED,
+        RetouchStatus.APPROVED,
     ):
         return True
     is_delivered = version.renditions.filter(deliveries__isnull=False).exists()

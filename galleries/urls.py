@@ -1,9 +1,11 @@
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, re_path
 
-from galleries import pictures, promise_views, views
+from galleries import choosing_views, pictures, promise_views, retouch_views, together_views, tus, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("picture/<str:signed>", pictures.picture, name="picture"),
+    path("uploads/", tus.uploads, name="uploads"),
+    path("uploads/<str:public_id>", tus.upload, name="upload"),
     path("gallery/<str:public_id>/", views.gallery, name="gallery"),
     path("gallery/<str:public_id>/file/<int:file_id>", views.gallery_file, name="gallery_file"),
     path("gallery/<str:public_id>/zip/<slug:size>", views.gallery_zip, name="gallery_zip"),
@@ -12,4 +14,43 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/promises/", promise_views.board, name="promise_board"),
     path("desk/galleries/<str:public_id>/deliver", promise_views.deliver, name="deliver"),
     path("desk/breaches/<int:pk>/cause", promise_views.breach_cause, name="breach_cause"),
+    # choosing at home
+    path("gallery/<str:public_id>/proof/<int:number>/", choosing_views.proof, name="gallery_proof"),
+    path("gallery/<str:public_id>/choose", choosing_views.choose, name="gallery_choose"),
+    path("gallery/<str:public_id>/review/", choosing_views.review, name="gallery_review"),
+    path("gallery/<str:public_id>/submit", choosing_views.submit, name="gallery_submit"),
+    path(
+        "gallery/<str:public_id>/retouch/<str:retouch_id>/approve",
+        choosing_views.approve_look,
+        name="gallery_approve",
+    ),
+    path(
+        "gallery/<str:public_id>/retouch/<str:retouch_id>/change/",
+        choosing_views.change,
+        name="gallery_change",
+    ),
+    path(
+        "gallery/<str:public_id>/retouch/<str:retouch_id>/ask",
+        choosing_views.ask_change,
+        name="gallery_ask_change",
+    ),
+    # choosing together
+    path("desk/galleries/<str:public_id>/choose/", together_views.choose_together, name="choose_together"),
+    path("desk/galleries/<str:public_id>/choose/strip", together_views.choose_strip, name="choose_strip"),
+    path("desk/galleries/<str:public_id>/choose/mark", together_views.choose_mark, name="choose_mark"),
+    path("desk/galleries/<str:public_id>/choose/review/", together_views.choose_review, name="choose_review"),
+    path("desk/galleries/<str:public_id>/choose/submit", together_views.choose_submit, name="choose_submit"),
+    path("desk/galleries/<str:public_id>/choose/publish", together_views.publish, name="publish_proofs"),
+    path("desk/galleries/<str:public_id>/choose/reopen", together_views.reopen, name="reopen_selection"),
+    re_path(
+        r"^desk/galleries/(?P<public_id>[^/]+)/selection\.(?P<kind>txt|csv)$",
+        together_views.selection,
+        name="selection",
+    ),
+    # retouching
+    path("desk/retouching/", retouch_views.retouch_queue, name="retouch_queue"),
+    path("desk/retouching/<str:public_id>/", retouch_views.desk_retouch, name="desk_retouch"),
+    path("desk/retouching/<str:public_id>/news", retouch_views.retouch_news, name="retouch_news"),
+    path("desk/retouching/<str:public_id>/preview", retouch_views.retouch_preview, name="retouch_preview"),
+    path("desk/retouching/<str:public_id>/do/<slug:deed>", retouch_views.retouch_do, name="retouch_do"),
 ]

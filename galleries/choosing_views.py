@@ -1,0 +1,373 @@
+"""Choosing at home: the client's proofs, one picture large, the review, and looking first at the retouch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import messages
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from galleries import deadlines, frames, pictures, proofing, retouching
+from galleries.frames import Frame
+from galleries.imaging.recipes import PROOF
+from galleries.models import Gallery, Note, PauseReason, Photo, Retouch
+from galleries.proofing import ChoosingRefused, SelectionClosed
+from galleries.retouching import PinnedWords, RetouchRefused
+from galleries.statuses import GalleryStatus, RetouchStatus
+from studio.actors import Actor, ActorKind
+from studio.models import Credential, User
+
+USES = (gettext_lazy("LinkedIn"), gettext_lazy("Website"), gettext_lazy("Press"))
+Verb = Callable[[int, str, Actor, datetime], object]
+
+
+def actor_of(request: HttpRequest, credential: Credential | None) -> Actor:
+    """The client behind the link, or the person of the studio who looks at the client's page."""
+    if credential is not None:
+        return Actor.client(credential.holder_id or 0, credential.holder_label)
+    if isinstance(request.user, User):
+        return Actor.user(request.user)
+    raise Http404
+
+
+def _opened(request: HttpRequest, public_id: str, now: datetime) -> tuple[Gallery, Actor]:
+    from galleries.views import open_gallery
+
+    gallery, credential = open_gallery(request, public_id, now=now)
+    return gallery, actor_of(request, credential)
+
+
+# --- the gallery's address while nothing is delivered
+
+
+def proofs(request: HttpRequest, gallery: Gallery, credential: Credential | None) -> HttpResponseBase:
+    """What the client's address shows before the delivery: the proofs to choose from, the retouch to look at
+    first, or where things stand."""
+    now = timezone.now()
+    if gallery.status == GalleryStatus.PROOFING:
+        return _proofs(request, gallery, now=now)
+    if gallery.status == GalleryStatus.APPROVING:
+        return _look_first(request, gallery, now=now)
+    context = {
+        **_promise(gallery, now=now),
+        "frames": frames.for_client(gallery, show="chosen"),
+        "count": frames.count_of(gallery),
+    }
+    return render(request, "galleries/proofs_waiting.html", context)
+
+
+def _promise(gallery: Gallery, *, now: datetime) -> dict[str, object]:
+    pause = gallery.pauses.filter(reason=PauseReason.CHOOSING, ended_at=None).first()
+    return {
+        "gallery": gallery,
+        "sitter": proofing.sitter_of(gallery),
+        "zone": gallery.shoot.booking.location.zone,
+        "due_at": deadlines.local_promise(gallery),
+        "if_answered_at": deadlines.promise_if_answered(gallery, now=now),
+        "announced_at": proofing.announced_step_at(pause) if pause else None,
+    }
+
+
+def _proofs(request: HttpRequest, gallery: Gallery, *, now: datetime) -> HttpResponse:
+    published = gallery.photos.filter(is_published=True, is_hidden=False)
+    counts = published.aggregate(
+        all=models.Count("pk"),
+        recommended=models.Count("pk", filter=models.Q(is_recommended=True)),
+        chosen=models.Count("pick"),
+    )
+    show = request.GET.get("show", "")
+    if show not in frames.FILTERS:
+        show = "recommended" if counts["recommended"] else "all"
+    context = {
+        **_promise(gallery, now=now),
+        "frames": frames.for_client(gallery, show=show),
+        "counts": counts,
+        "show": show,
+        "count": frames.count_of(gallery),
+        "hidden": gallery.photos.filter(is_published=True, is_hidden=True).order_by("number"),
+    }
+    return render(request, "galleries/proofs.html", context)
+
+
+@require_safe
+def proof(request: HttpRequest, public_id: str, number: int) -> HttpResponseBase:
+    """One proof as large as the screen, with the others in a strip; `?beside=` puts a second one next to it."""
+    now = timezone.now()
+    gallery, _actor = _opened(request, public_id, now)
+    if gallery.status != GalleryStatus.PROOFING:
+        return redirect("gallery", public_id)
+    shown = frames.for_client(gallery)
+    room = room_at(shown, number, request.GET.get("beside", ""))
+    context = {
+        **_promise(gallery, now=now),
+        "room": room,
+        "count": frames.count_of(gallery),
+        "uses": USES,
+        "base_url": reverse("gallery", args=[public_id]),
+    }
+    return render(request, "galleries/proofs_one.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One frame on the stage, perhaps a second one beside it, and the strip of all."""
+
+    frames: list[Frame]
+    frame: Frame
+    beside: Frame | None
+    back: Frame | None
+    on: Frame | None
+    place: int
+
+
+def room_at(shown: list[Frame], number: int, beside: str = "") -> Room:
+    """The room with the frame of that number on stage. Raises Http404 when it is not among them."""
+    at = next((i for i, frame in enumerate(shown) if frame.photo.number == number), None)
+    if at is None:
+        raise Http404
+    second = next((frame for frame in shown if str(frame.photo.number) == beside), None)
+    return Room(
+        frames=shown,
+        frame=shown[at],
+        beside=second if second is not shown[at] else None,
+        back=shown[at - 1] if at else None,
+        on=shown[at + 1] if at + 1 < len(shown) else None,
+        place=at + 1,
+    )
+
+
+# --- marks
+
+
+def _verbs() -> dict[str, Verb]:
+    return {
+        "pick": lambda pk, value, by, now: proofing.pick(photo_id=pk, by=by, now=now),
+        "unpick": lambda pk, value, by, now: proofing.unpick(photo_id=pk, by=by, now=now),
+        "hide": lambda pk, value, by, now: proofing.hide(photo_id=pk, by=by, now=now),
+        "unhide": lambda pk, value, by, now: proofing.hide(photo_id=pk, is_hidden=False, by=by, now=now),
+        "note": lambda pk, value, by, now: proofing.note(photo_id=pk, words=value, by=by, now=now),
+        "use": lambda pk, value, by, now: proofing.label_use(photo_id=pk, use=value, by=by, now=now),
+    }
+
+
+CLIENT_VERBS = _verbs()
+
+
+@require_POST
+def choose(request: HttpRequest, public_id: str) -> HttpResponse:
+    """One change of the client's choice. A script gets the new state as JSON (409 with a sentence when refused)."""
+    now = timezone.now()
+    gallery, by = _opened(request, public_id, now)
+    photos = gallery.photos.all() if by.kind != ActorKind.CLIENT else gallery.photos.filter(is_published=True)
+    return take_mark(request, gallery, photos, CLIENT_VERBS, by=by, now=now, back=_back(request, gallery))
+
+
+def take_mark(
+    request: HttpRequest,
+    gallery: Gallery,
+    photos: "models.QuerySet[Photo]",
+    verbs: dict[str, Verb],
+    *,
+    by: Actor,
+    now: datetime,
+    back: str,
+) -> HttpResponse:
+    """Carry out one mark: `verb`, `photo` and `value`, or a button named like its verb with the photo as value."""
+    verb = request.POST.get("verb", "")
+    named = request.POST.get("photo", "")
+    if not verb:  # a plain form: the pressed button says both
+        verb = next((name for name in verbs if name in request.POST), "")
+        named = request.POST.get(verb, "")
+    if verb not in verbs:
+        return HttpResponse(_("That is not something one can do with a picture."), status=400)
+    photo = get_object_or_404(photos, public_id=named)
+    sentence, is_closed = "", False
+    try:
+        verbs[verb](photo.pk, request.POST.get("value", ""), by, now)
+    except (ChoosingRefused, ValueError) as refused:
+        sentence, is_closed = str(refused), isinstance(refused, SelectionClosed)
+    if "application/json" in request.headers.get("Accept", ""):
+        return JsonResponse(state_of(gallery, sentence, is_closed=is_closed), status=409 if sentence else 200)
+    if sentence:
+        messages.warning(request, sentence)
+    return redirect(f"{back}#p{photo.number}")
+
+
+def state_of(gallery: Gallery, sentence: str = "", *, is_closed: bool = False) -> dict[str, object]:
+    """What a page must know after a change: who is picked and hidden, and how many are included."""
+    count = frames.count_of(gallery)
+    return {
+        "picked": list(gallery.picks.values_list("photo__public_id", flat=True)),
+        "hidden": list(gallery.photos.filter(is_hidden=True).values_list("public_id", flat=True)),
+        "chosen": count.chosen,
+        "included": count.included,
+        "words": _("%(chosen)d of %(included)d included")
+        % {"chosen": count.chosen, "included": count.included},
+        "sentence": sentence,
+        "closed": is_closed,
+    }
+
+
+def _back(request: HttpRequest, gallery: Gallery) -> str:
+    home = reverse("gallery", args=[gallery.public_id])
+    wanted = request.POST.get("back", "")
+    return wanted if wanted.startswith(home) else home
+
+
+# --- the review
+
+
+@require_safe
+def review(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """The chosen pictures once more with their notes, before they are sent for good."""
+    now = timezone.now()
+    gallery, _actor = _opened(request, public_id, now)
+    if gallery.status != GalleryStatus.PROOFING:
+        return redirect("gallery", public_id)
+    context = {
+        **_promise(gallery, now=now),
+        "frames": frames.for_client(gallery, show="chosen"),
+        "count": frames.count_of(gallery),
+        "uses": USES,
+    }
+    return render(request, "galleries/proofs_review.html", context)
+
+
+@require_POST
+def submit(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Send the selection. Sent already, the page says so."""
+    now = timezone.now()
+    gallery, by = _opened(request, public_id, now)
+    try:
+        if not proofing.submit_selection(gallery_id=gallery.pk, by=by, now=now):
+            messages.info(request, _("Your selection was sent already."))
+    except SelectionClosed as closed:
+        messages.warning(request, str(closed))
+    except ChoosingRefused as refused:
+        messages.warning(request, str(refused))
+        return redirect("gallery_review", public_id)
+    return redirect("gallery", public_id)
+
+
+# --- looking first, and asking for a change
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One retouched picture the client looks at: its rendition, the guard in words, and what was said about it."""
+
+    retouch: Retouch
+    picture: object
+    words: str
+    notes: list[Note]
+    position: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.retouch.status == RetouchStatus.IN_REVIEW
+
+
+def looks(gallery: Gallery) -> list[Look]:
+    """Each pick's version the client may see: the shown one, else the approved one."""
+    rows = gallery.retouches.select_related("pick__photo", "shown_version", "approved_version").order_by(
+        "pick__picked_at", "pick_id"
+    )
+    found = []
+    for position, retouch in enumerate(rows, start=1):
+        version = retouch.approved_version or retouch.shown_version
+        if version is None:
+            continue
+        retouch.gallery = gallery
+        photo = retouch.pick.photo
+        found.append(
+            Look(
+                retouch=retouch,
+                picture=pictures.of(photo, PROOF.name, version=version),
+                words=retouching.guard_words(version),
+                notes=list(photo.notes.filter(version__isnull=False)),
+                position=position,
+            )
+        )
+    return found
+
+
+def _look_first(request: HttpRequest, gallery: Gallery, *, now: datetime) -> HttpResponse:
+    pause = gallery.pauses.filter(reason=PauseReason.APPROVING, ended_at=None).first()
+    context = {
+        **_promise(gallery, now=now),
+        "looks": looks(gallery),
+        "silence_ends_at": retouching.silence_ends_at(pause) if pause else None,
+        "change_refusal": retouching.change_refusal(gallery, now=now),
+    }
+    return render(request, "galleries/proofs_look.html", context)
+
+
+@require_POST
+def approve_look(request: HttpRequest, public_id: str, retouch_id: str) -> HttpResponse:
+    """The client likes the retouch they were shown."""
+    now = timezone.now()
+    gallery, by = _opened(request, public_id, now)
+    retouch = get_object_or_404(gallery.retouches, public_id=retouch_id)
+    try:
+        retouching.approve_shown(retouch_id=retouch.pk, by=by, now=now)
+    except RetouchRefused as refused:
+        messages.warning(request, str(refused))
+    else:
+        messages.success(request, _("Thank you. We finish this picture as you saw it."))
+    return redirect("gallery", public_id)
+
+
+@require_GET
+def change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpResponse:
+    """Say what should be different, with pins on the picture."""
+    now = timezone.now()
+    gallery, _actor = _opened(request, public_id, now)
+    retouch = get_object_or_404(gallery.retouches, public_id=retouch_id)
+    look = next((each for each in looks(gallery) if each.retouch.pk == retouch.pk), None)
+    if look is None:
+        raise Http404
+    refusal = retouching.change_refusal(gallery, now=now)
+    context = {**_promise(gallery, now=now), "look": look, "refusal": refusal, "rows": range(1, 4)}
+    return render(request, "galleries/retouch_change.html", context)
+
+
+@require_POST
+def ask_change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpResponse:
+    """Send the wish for a change."""
+    now = timezone.now()
+    gallery, by = _opened(request, public_id, now)
+    retouch = get_object_or_404(gallery.retouches, public_id=retouch_id)
+    try:
+        retouching.ask_change(retouch_id=retouch.pk, asked=_asked(request), by=by, now=now)
+    except RetouchRefused as refused:
+        messages.warning(request, str(refused))
+        return redirect("gallery_change", public_id, retouch_id)
+    messages.success(request, _("Thank you. We have your words and get to work."))
+    return redirect("gallery", public_id)
+
+
+def _asked(request: HttpRequest) -> list[PinnedWords]:
+    """The rows of the change form: words, and the pin's place in percent where one was set."""
+    asked = []
+    words = request.POST.getlist("words")
+    across, down = request.POST.getlist("x"), request.POST.getlist("y")
+    for number, said in enumerate(words):
+        place = (_share(across, number), _share(down, number))
+        pin = (place[0], place[1]) if place[0] is not None and place[1] is not None else None
+        asked.append(PinnedWords(said, pin))
+    return asked
+
+
+def _share(values: list[str], number: int) -> float | None:
+    try:
+        percent = float(values[number])
+    except (IndexError, ValueError):
+        return None
+    return percent / 100 if 0 <= percent <= 100 else None

@@ -1,0 +1,269 @@
+"""The retouching on the desk: the queue by promise, and one pick with its before and after."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.contrib import messages
+from django.db.models import Count, F, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from galleries import deadlines, jobs, pictures, retouching, rights, workbench
+from galleries.imaging.recipes import PROOF, SCREEN
+from galleries.models import Guard, Job, JobKind, Note, Retouch, Version
+from galleries.retouching import RetouchRefused
+from galleries.retouching.rows import IN_WORK
+from galleries.statuses import JobStatus, RetouchStatus
+from studio.access import staff
+from studio.actors import Actor
+from studio.models import Role, User
+
+Deed = Callable[[HttpRequest, Retouch, Actor, datetime], str]
+
+
+def to_retouch() -> "QuerySet[Retouch]":
+    """Every pick that still needs somebody, most urgent first; without a running promise last."""
+    return (
+        Retouch.objects.filter(gallery__status__in=IN_WORK)
+        .exclude(status__in=[RetouchStatus.APPROVED, RetouchStatus.IN_REVIEW])
+        .select_related("pick__photo", "gallery__shoot__sitter", "gallery__shoot__booking__location")
+        .prefetch_related("pick__photo__renditions")
+        .annotate(
+            note_count=Count("pick__photo__notes", distinct=True),
+            failed_count=Count(
+                "gallery__jobs",
+                filter=Q(gallery__jobs__retouch=F("pk"), gallery__jobs__status=JobStatus.FAILED),
+                distinct=True,
+            ),
+            blocked_count=Count("versions", filter=Q(versions__guard=Guard.BLOCKED), distinct=True),
+        )
+        .order_by(F("gallery__deliver_by").asc(nulls_last=True), "gallery_id", "pick__picked_at", "id")
+    )
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_safe
+def retouch_queue(request: HttpRequest) -> HttpResponse:
+    """What is to be retouched, in the order of the promises."""
+    waiting = [
+        row
+        for row in to_retouch()[:200]
+        if rights.roles_at(_user(request), row.gallery) & rights.SEES_PICTURES
+    ]
+    shown = (
+        Retouch.objects.filter(status=RetouchStatus.IN_REVIEW, gallery__status__in=IN_WORK)
+        .select_related("pick__photo", "gallery__shoot__sitter", "gallery__shoot__booking__location")
+        .prefetch_related("pick__photo__renditions")
+        .order_by("shown_at")[:50]
+    )
+    context = {"retouches": waiting, "shown": shown, "now": timezone.now()}
+    return render(request, "galleries/retouch_queue.html", context)
+
+
+def _user(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise Http404
+    return request.user
+
+
+def _found(request: HttpRequest, public_id: str) -> tuple[Retouch, Actor]:
+    retouch = get_object_or_404(
+        Retouch.objects.select_related(
+            "pick__photo",
+            "approved_version",
+            "shown_version",
+            "gallery__shoot__sitter",
+            "gallery__shoot__booking__payer",
+            "gallery__shoot__booking__location",
+            "gallery__shoot__booking__session_type",
+        ),
+        public_id=public_id,
+    )
+    user = _user(request)
+    if not rights.roles_at(user, retouch.gallery) & rights.SEES_PICTURES:
+        raise Http404
+    return retouch, Actor.user(user)
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_safe
+def desk_retouch(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """One pick: before and after, the client's words, the strengths, the guard, the versions."""
+    retouch, _by = _found(request, public_id)
+    return render(request, "galleries/retouch.html", _context(request, retouch))
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_safe
+def retouch_news(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """204 while nothing has changed since `?have=`; else 200, and the page is loaded again."""
+    retouch, _by = _found(request, public_id)
+    if request.GET.get("have") == _tally(retouch):
+        return HttpResponse(status=204)
+    return HttpResponse(_tally(retouch), content_type="text/plain")
+
+
+def _tally(retouch: Retouch) -> str:
+    """Changes with every version, verdict, status and failed job of this pick."""
+    versions = ".".join(f"{row.number}{row.guard[:1]}" for row in retouch.versions.all())
+    failed = Job.objects.filter(retouch=retouch, status=JobStatus.FAILED).count()
+    waiting = Job.objects.filter(retouch=retouch, status__in=[JobStatus.WAITING, JobStatus.RUNNING]).count()
+    return f"{retouch.status}-{versions}-{failed}-{waiting}"
+
+
+def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
+    gallery, photo = retouch.gallery, retouch.pick.photo
+    versions = list(retouch.versions.order_by("-number"))
+    version = _wanted(request, retouch, versions)
+    family = list(gallery.retouches.select_related("pick__photo").prefetch_related("pick__photo__renditions"))
+    place = next(i for i, row in enumerate(family) if row.pk == retouch.pk)
+    notes = list(photo.notes.select_related("version"))
+    working = Job.objects.filter(retouch=retouch, status__in=[JobStatus.WAITING, JobStatus.RUNNING])
+    measuring = Job.objects.filter(
+        version__retouch=retouch, kind=JobKind.MEASURE, status__in=[JobStatus.WAITING, JobStatus.RUNNING]
+    )
+    return {
+        "retouch": retouch,
+        "gallery": gallery,
+        "photo": photo,
+        "sitter": gallery.shoot.sitter or gallery.shoot.booking.payer,
+        "zone": gallery.shoot.booking.location.zone,
+        "due_at": deadlines.local_promise(gallery),
+        "versions": versions,
+        "version": version,
+        "before": pictures.of(photo, SCREEN.name) or pictures.of(photo, PROOF.name),
+        "after": pictures.of(photo, SCREEN.name, version=version) if version else None,
+        "heat": retouching.heat_of(version) if version else None,
+        "guard_lines": workbench.guard_lines(version.guard_report) if version else [],
+        "sliders": _sliders(version),
+        "notes": notes,
+        "pins": [note for note in notes if note.pin_x is not None],
+        "family": family,
+        "place": place + 1,
+        "back": family[place - 1] if place else None,
+        "on": family[place + 1] if place + 1 < len(family) else None,
+        "is_in_work": gallery.status in IN_WORK,
+        "is_working": working.exists() or measuring.exists(),
+        "failed": Job.objects.filter(
+            Q(retouch=retouch) | Q(version__retouch=retouch), status=JobStatus.FAILED
+        ),
+        "tally": _tally(retouch),
+        "may_approve": version is not None and version.guard not in (Guard.BLOCKED, Guard.WAITING),
+    }
+
+
+def _wanted(request: HttpRequest, retouch: Retouch, versions: list[Version]) -> Version | None:
+    named = request.GET.get("version", "")
+    chosen = next((row for row in versions if str(row.number) == named), None)
+    return chosen or retouch.approved_version or (versions[0] if versions else None)
+
+
+def _sliders(version: Version | None) -> list[tuple[workbench.Slider, float]]:
+    values = (retouching.strengths_of(version) if version else {}) or workbench.DEFAULT_STRENGTHS
+    return [(slider, values.get(slider.name, slider.default)) for slider in workbench.SLIDERS]
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_safe
+def retouch_preview(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """The draft at these strengths at screen size, made now and kept nowhere."""
+    retouch, _by = _found(request, public_id)
+    screen = pictures.of(retouch.pick.photo, SCREEN.name)
+    if screen is None:
+        raise Http404
+    try:
+        wanted = workbench.strengths(request.GET.dict())
+    except ValueError:
+        return HttpResponse(_("A strength is a number."), status=400)
+    allowed = retouching.may_find_face(retouch.gallery)
+    picture = workbench.preview(screen.key, wanted, may_find_face=allowed)
+    return HttpResponse(picture, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
+
+
+# --- deeds
+
+
+def _adjust(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    made = retouching.adjust(retouch_id=retouch.pk, parameters=request.POST.dict(), by=by, now=now)
+    return "" if made is None else f"version={made.number}"
+
+
+def _as_photographed(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    made = retouching.as_photographed(retouch_id=retouch.pk, by=by, now=now)
+    return "" if made is None else f"version={made.number}"
+
+
+def _approve(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    retouching.approve(retouch_id=retouch.pk, version_id=_version(request, retouch).pk, by=by, now=now)
+    return "approved"
+
+
+def _show(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    retouching.show_to_client(retouch_id=retouch.pk, version_id=_version(request, retouch).pk, by=by, now=now)
+    return "approved"
+
+
+def _override(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    version = _version(request, retouch)
+    retouching.override(version_id=version.pk, reason=request.POST.get("reason", ""), by=by, now=now)
+    return f"version={version.number}"
+
+
+def _answer(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    note = get_object_or_404(Note, pk=request.POST.get("note") or 0, photo=retouch.pick.photo)
+    retouching.answer(note_id=note.pk, words=request.POST.get("words", ""), by=by, now=now)
+    return ""
+
+
+def _again(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    mine = Job.objects.filter(Q(retouch=retouch) | Q(version__retouch=retouch), status=JobStatus.FAILED)
+    for job in mine:
+        jobs.retry(job_id=job.pk, by=by, now=now)
+    return ""
+
+
+DEEDS: dict[str, Deed] = {
+    "adjust": _adjust,
+    "as_photographed": _as_photographed,
+    "approve": _approve,
+    "show": _show,
+    "override": _override,
+    "answer": _answer,
+    "again": _again,
+}
+
+
+def _version(request: HttpRequest, retouch: Retouch) -> Version:
+    return get_object_or_404(retouch.versions, number=request.POST.get("version") or 0)
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_POST
+def retouch_do(request: HttpRequest, public_id: str, deed: str) -> HttpResponse:
+    """Do one thing with a retouch, then show it again; after an approval the next one in the queue."""
+    retouch, by = _found(request, public_id)
+    if deed not in DEEDS:
+        raise Http404
+    try:
+        answer = DEEDS[deed](request, retouch, by, timezone.now())
+    except RetouchRefused as refused:
+        messages.warning(request, str(refused))
+        return redirect(_address(retouch, request.POST.get("version", "")))
+    if answer == "approved":
+        return _on_to_next(request, retouch)
+    return redirect(_address(retouch, answer.removeprefix("version=")))
+
+
+def _address(retouch: Retouch, version: str) -> str:
+    address = reverse("desk_retouch", args=[retouch.public_id])
+    return f"{address}?version={version}" if version.isdigit() else address
+
+
+def _on_to_next(request: HttpRequest, retouch: Retouch) -> HttpResponse:
+    following = to_retouch().exclude(pk=retouch.pk).first()
+    messages.success(request, _("Done: %(name)s.") % {"name": retouch.pick.photo.name})
+    return redirect("desk_retouch", following.public_id) if following else redirect("retouch_queue")

@@ -1,0 +1,66 @@
+"""Retouching: a work order per pick, its chain of Versions, the guard's report on each, and the approval.
+
+A worker makes a natural draft from the original at full size; the photographer accepts it, adjusts its strengths,
+hands in a file made elsewhere or takes the frame as photographed. Every Version stays and says who made it, from
+what and how. The guard measures each against the original and blocks approval on face shape and skin texture only;
+a person may override with a recorded reason. Approving orders the finals. Lock order: Gallery, then its Retouches.
+"""
+
+from galleries.retouching.approval import approve, approve_shown, show_to_client, silence_ends_at, sweep
+from galleries.retouching.changes import (
+    CHANGE_DAYS,
+    ChangeRefused,
+    PinnedWords,
+    answer,
+    ask_change,
+    change_refusal,
+)
+from galleries.retouching.drafts import (
+    adjust,
+    as_photographed,
+    make_draft,
+    order,
+    receive_hand_in,
+    strengths_of,
+    withdraw,
+)
+from galleries.retouching.guard import (
+    GuardBlocks,
+    GuardStillMeasures,
+    guard_words,
+    heat_of,
+    measure,
+    override,
+)
+from galleries.retouching.rows import RetouchRefused, may_find_face, original_of, store_of
+
+__all__ = [
+    "CHANGE_DAYS",
+    "ChangeRefused",
+    "GuardBlocks",
+    "GuardStillMeasures",
+    "PinnedWords",
+    "RetouchRefused",
+    "adjust",
+    "answer",
+    "approve",
+    "approve_shown",
+    "as_photographed",
+    "ask_change",
+    "change_refusal",
+    "guard_words",
+    "heat_of",
+    "make_draft",
+    "may_find_face",
+    "measure",
+    "order",
+    "original_of",
+    "override",
+    "receive_hand_in",
+    "show_to_client",
+    "silence_ends_at",
+    "store_of",
+    "strengths_of",
+    "sweep",
+    "withdraw",
+]

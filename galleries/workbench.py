@@ -1,0 +1,206 @@
+"""The retoucher's workbench: what the studio asks of the imaging, and how its answers are kept.
+
+Between the rows (`galleries.retouching`) and the pixels (`galleries.imaging`), which know nothing of each other.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from galleries import jobs
+from galleries.imaging import child
+from galleries.imaging.metadata import Credits
+from galleries.imaging.recipes import FINAL_FULL
+from galleries.imaging.refusals import Refusal
+from galleries.models import Guard
+from galleries.workroom import workroom
+from studio import storage
+
+HEAT = "guard-heat"  # the guard's heat map, kept as a rendition of its Version
+
+
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """One strength a person can set: its name in the imaging, its range and where it stands by itself."""
+
+    name: str
+    label: str | Promise
+    lowest: float
+    highest: float
+    step: float
+    default: float
+
+    @property
+    def is_share(self) -> bool:
+        """Shown as a percentage; the others are stops."""
+        return self.lowest == 0
+
+
+SLIDERS = (
+    Slider("overall", gettext_lazy("Overall"), 0, 1, 0.05, 1),
+    Slider("skin", gettext_lazy("Skin"), 0, 1, 0.05, 0.8),
+    Slider("under_eye", gettext_lazy("Under the eyes"), 0, 1, 0.05, 1),
+    Slider("blemish", gettext_lazy("Blemishes"), 0, 1, 0.05, 0.8),
+    Slider("exposure", gettext_lazy("Exposure"), -1, 1, 0.05, 0),
+    Slider("white_balance", gettext_lazy("White balance"), 0, 1, 0.05, 0.5),
+)
+DEFAULT_STRENGTHS = {slider.name: float(slider.default) for slider in SLIDERS}
+
+
+def strengths(raw: Mapping[str, object]) -> dict[str, float]:
+    """Every slider's value, each within its range, on its step; a missing one keeps its default.
+
+    Raises ValueError for what is no number.
+    """
+    values = {}
+    for slider in SLIDERS:
+        value = float(str(raw.get(slider.name, slider.default)))
+        if not math.isfinite(value):
+            raise ValueError(f"{slider.name} is not a number")
+        steps = round((min(max(value, slider.lowest), slider.highest) - slider.lowest) / slider.step)
+        values[slider.name] = round(slider.lowest + steps * slider.step, 4) + 0.0
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished file at full size, and what was done to the original, in order, for the Version's record."""
+
+    path: Path
+    width: int
+    height: int
+    operations: list[dict[str, Any]]
+
+
+def draft(
+    source: Path, folder: Path, wanted: Mapping[str, float], *, may_find_face: bool, credits: Credits
+) -> Made:
+    """The natural draft at full size. Without models or leave to find the face: exposure and white balance only.
+
+    The first operation carries what was asked for. Raises jobs.JobRefused when the original cannot be read.
+    """
+    made = child.draft(source, folder, dict(wanted), may_find_face=may_find_face, credits=credits)
+    if isinstance(made, Refusal):
+        raise jobs.JobRefused(_(made.sentence))
+    done = [
+        {"recipe": each.name, "version": each.version, "parameters": each.parameters}
+        for each in made.operations
+    ]
+    asked = {"recipe": "draft", "version": 1, "parameters": dict(wanted), "notes": list(made.notes)}
+    return Made(made.path, made.width, made.height, [asked, *done])
+
+
+def untouched(source: Path, folder: Path, *, credits: Credits) -> Made:
+    """The frame as photographed, at full size, only turned upright and brought to sRGB."""
+    made = child.make(source, [FINAL_FULL], folder, credits=credits)
+    if isinstance(made, Refusal):
+        raise jobs.JobRefused(_(made.sentence))
+    file = made.files[0]
+    operations = [{"recipe": file.recipe, "version": file.version, "parameters": {}}]
+    return Made(file.path, file.width, file.height, operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the guard says of a Version: a `Guard` value, the numbers for staff, and where it found something."""
+
+    guard: str
+    report: dict[str, Any] = field(default_factory=dict)
+    heat: Path | None = None
+    heat_size: tuple[int, int] = (0, 0)
+
+
+def not_measured(why: str) -> Verdict:
+    """Nothing was measured, and why, in a sentence. Never the same as passed."""
+    return Verdict(Guard.NOT_MEASURED, {"why": why})
+
+
+def measure(before: Path, after: Path, folder: Path) -> Verdict:
+    """Measure a Version against its original; both may be any file the studio has accepted."""
+    found = child.measure(before, after, folder)
+    if isinstance(found, Refusal):
+        return not_measured(_(found.sentence))
+    report = found.report
+    facts = {
+        "findings": [
+            {"kind": each.kind, "value": each.value, "limit": each.limit, "is_blocking": each.is_blocking}
+            for each in report.findings
+        ],
+        "numbers": dict(report.numbers),
+        "faces": report.face_count,
+        "reason": report.reason,
+        "why": str(REASONS.get(report.reason, report.reason)),
+    }
+    return Verdict(str(report.status), facts, found.heat, (found.heat_width, found.heat_height))
+
+
+def preview(screen_key: str, wanted: Mapping[str, float], *, may_find_face: bool) -> bytes:
+    """The draft at screen size as JPEG bytes, from the photo's SCREEN rendition."""
+    with workroom() as room:
+        source = storage.fetch_to(storage.derived(), screen_key, room)
+        made = child.draft(source, room, dict(wanted), may_find_face=may_find_face)
+        if isinstance(made, Refusal):
+            raise jobs.JobRefused(_(made.sentence))
+        return made.path.read_bytes()
+
+
+REASONS = {
+    "no_models": gettext_lazy("The face models are not installed here."),
+    "no_face": gettext_lazy("No face was found in the original."),
+    "small_face": gettext_lazy("The face is too small to measure."),
+    "different_picture": gettext_lazy("The file does not show the same frame as the original."),
+    "face_gone": gettext_lazy("The face of the original was not found in this version."),
+    "hidden_skin": gettext_lazy("Too little skin can be seen to measure it."),
+}
+FINDINGS = {
+    "shape": gettext_lazy("Face shape moved"),
+    "texture": gettext_lazy("Skin texture lost"),
+    "replaced": gettext_lazy("A patch of skin is not from this picture"),
+    "colour": gettext_lazy("Skin recoloured"),
+    "eye_white": gettext_lazy("Eye whites lightened"),
+    "outside": gettext_lazy("Something outside the face changed"),
+}
+NUMBERS = {
+    "shape_p95": gettext_lazy("Movement, share of the eye distance (95th percentile)"),
+    "texture_ratio_p10": gettext_lazy("Skin texture left (10th percentile)"),
+    "texture_kept": gettext_lazy("Skin texture the same (correlation)"),
+    "replaced_side": gettext_lazy("Largest foreign patch, share of the eye distance"),
+    "skin_delta_l": gettext_lazy("Skin lightness beyond the picture's own curve (ΔL*)"),
+    "skin_delta_e": gettext_lazy("Skin colour beyond the curve (ΔE)"),
+    "eye_white_delta_l": gettext_lazy("Eye whites beyond the curve (ΔL*)"),
+    "outside_share": gettext_lazy("Changed outside the face, share of the frame"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLine:
+    """One line of the guard's report for staff: what, how much, the limit, and whether it blocks."""
+
+    words: str
+    value: str
+    limit: str = ""
+    is_finding: bool = False
+    is_blocking: bool = False
+
+
+def guard_lines(report: Mapping[str, Any]) -> list[GuardLine]:
+    """The report for staff: what passed a limit first, then every number measured."""
+    lines = [
+        GuardLine(
+            str(FINDINGS.get(found["kind"], found["kind"])),
+            f"{found['value']:.3g}",
+            f"{found['limit']:.3g}",
+            is_finding=True,
+            is_blocking=found["is_blocking"],
+        )
+        for found in report.get("findings", ())
+    ]
+    numbers = report.get("numbers", {})
+    lines += [GuardLine(str(NUMBERS.get(name, name)), f"{value:.3g}") for name, value in numbers.items()]
+    return lines
