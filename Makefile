@@ -45,9 +45,9 @@ requirements: dev-environment ## pin the packages again, with hashes
 	$(PY) -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.12 requirements.in -o requirements.txt
 	$(PY) -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.12 requirements-dev.in -o requirements-dev.txt
 
-# The face models are no package of their own. Without them (offline) all but the retouch drafts works; CI needs them.
+# The face models are no package of their own. Without them (offline) drafts are plainer; CI needs them.
 models:
-	@$(PY) -m galleries.imaging.faces --fetch $(MODELS) || { test -z "$$CI" && echo "The face models could not be fetched: retouch drafts wait until they can (make models)."; }
+	@$(PY) -m galleries.imaging.models --fetch $(MODELS) >/dev/null || test -z "$$CI"
 
 run-environment:
 	@sh devtools/environment.sh run

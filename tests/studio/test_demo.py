@@ -91,7 +91,7 @@ def test_full_disk_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch
     class Usage:
         free = 3_000_000
 
-    monkeypatch.setattr(demo.shutil, "disk_usage", lambda path: Usage)
+    monkeypatch.setattr("studio.demo.shutil.disk_usage", lambda path: Usage)
 
     with pytest.raises(embedded.EmbeddedError) as told:
         demo.Demo(folder=folder, port=demo.free_port(beside=8500)).run(reset=False)
@@ -190,7 +190,7 @@ def test_child_that_ends_is_started_again_after_longer_and_longer_pauses(
 ) -> None:
     kept = short_lived(tmp_path)
     clock = [1000.0]
-    monkeypatch.setattr(demo.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("studio.demo.time.monotonic", lambda: clock[0])
     kept.start()
     starts = [clock[0]]
 
