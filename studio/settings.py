@@ -130,6 +130,7 @@ STATIC_ROOT = DATA / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MODELS_ROOT = Path(env.text("LIKENESS_MODELS", str(BASE_DIR / "var" / "models")))
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
+MAX_UPLOAD_BYTES = env.number("MAX_UPLOAD_BYTES", 500_000_000)  # one file; cameras write up to about 250 MB
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 << 20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
