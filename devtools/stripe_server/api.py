@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +16,11 @@ from .engine import Call, Endpoint, Engine
 from .errors import Json, StripeFault, bad_param
 from .forms import decode_form
 from .ids import new_id
-from .schema import params_class, read_params
-from .shapes import API_VERSION
+from .schema import OLDER, params_class, read_params
+from .shapes import ACCOUNT_VERSION, API_VERSION
 from .store import Row, snapshot
 
+log = logging.getLogger("stripe_server")
 KEY_LIFE = 24 * 3600  # seconds an idempotency key is remembered
 _VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$")
 
@@ -31,12 +33,10 @@ class Route:
     path: re.Pattern[str]
     params: str | None
     endpoint: Endpoint
-    also: frozenset[str] = frozenset()
+    also: dict[str, Any] = field(default_factory=dict)
 
 
-def _route(
-    method: str, path: str, params: str | None, endpoint: Endpoint, *, also: frozenset[str] = frozenset()
-) -> Route:
+def _route(method: str, path: str, params: str | None, endpoint: Endpoint, **also: Any) -> Route:
     return Route(
         method, re.compile("^" + path.replace(":id", r"([A-Za-z0-9_.\-]+)") + "$"), params, endpoint, also
     )
@@ -54,7 +54,6 @@ def _resource(path: str, name: str, **endpoints: Endpoint) -> list[Route]:
     return [_route(*shapes[verb], endpoint) for verb, endpoint in endpoints.items()]
 
 
-_PAGE_PARAMS = frozenset({"payment_method", "expected_amount"})
 ROUTES: list[Route] = [
     *_resource(
         "/v1/checkout/sessions",
@@ -74,7 +73,14 @@ ROUTES: list[Route] = [
         checkout.list_line_items,
     ),
     _route("GET", "/v1/payment_pages/:id", None, checkout.retrieve_payment_page),
-    _route("POST", "/v1/payment_pages/:id/confirm", None, checkout.confirm_payment_page, also=_PAGE_PARAMS),
+    _route(
+        "POST",
+        "/v1/payment_pages/:id/confirm",
+        None,
+        checkout.confirm_payment_page,
+        payment_method=str,
+        expected_amount=int,
+    ),
     *_resource(
         "/v1/payment_intents",
         "PaymentIntent",
@@ -187,12 +193,16 @@ class Answer:
 
 def answer(engine: Engine, request: Request) -> Answer:
     """Answer one request; everything it changed is committed before this returns."""
-    headers = {"Request-Id": request.id, "Stripe-Version": API_VERSION}
+    headers = {"Request-Id": request.id, "Stripe-Version": ACCOUNT_VERSION}
     with engine.store.lock:
         try:
             return _answer(engine, request, headers)
         except StripeFault as fault:
             return Answer(fault.status, _with_log(fault.body(), request), {**headers, **fault.headers})
+        except Exception:  # a mistake in this server: said loudly, and never mistaken for a refusal
+            log.exception("%s %s failed", request.method, request.path)
+            problem = {"type": "api_error", "message": "The test server made a mistake; its log says which."}
+            return Answer(500, {"error": problem}, {**headers, "Stripe-Should-Retry": "false"})
         finally:
             engine.store.commit()
 
@@ -210,7 +220,7 @@ def _answer(engine: Engine, request: Request, headers: dict[str, str]) -> Answer
             replayed = {"Idempotent-Replayed": "true", "Original-Request": earlier.body["request"]}
             return Answer(earlier.body["status"], earlier.hidden["answer"], {**headers, **replayed})
     try:
-        params = read_params(raw, params_class(route.params or "BalanceRetrieveParams"), also=route.also)
+        params = _read_params(route, raw, headers["Stripe-Version"])
         body = _act(engine, route, ids, params, request, idempotency_key)
         result = Answer(200, body, headers)
     except StripeFault as fault:
@@ -220,6 +230,13 @@ def _answer(engine: Engine, request: Request, headers: dict[str, str]) -> Answer
     if idempotency_key:
         _remember(engine, request, idempotency_key, raw, result)
     return result
+
+
+def _read_params(route: Route, raw: Json, version: str) -> Json:
+    also = dict(route.also)
+    if version[:10] < API_VERSION[:10]:
+        also.update(OLDER.get(route.params or "", {}))
+    return read_params(raw, params_class(route.params or "BalanceRetrieveParams"), also=also)
 
 
 def _act(
@@ -272,7 +289,7 @@ def _api_key(header: str) -> str:
 
 
 def _version(request: Request) -> str:
-    version = request.headers.get("stripe-version", API_VERSION)
+    version = request.headers.get("stripe-version", ACCOUNT_VERSION)
     if not _VERSION.match(version):
         raise StripeFault(f"Invalid Stripe API version: {version}", kept=False)
     return version

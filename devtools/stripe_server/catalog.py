@@ -157,7 +157,16 @@ def create_price(call: Call) -> Json:
     """POST /v1/prices"""
     params = call.params
     for name in params:
-        if name not in (*_PRICE, "currency", "unit_amount", "product", "product_data", "metadata", "expand"):
+        if name not in (
+            *_PRICE,
+            "currency",
+            "unit_amount",
+            "product",
+            "product_data",
+            "recurring",
+            "metadata",
+            "expand",
+        ):
             raise not_built(name)
     if "unit_amount" not in params:
         raise missing_param("unit_amount")
@@ -168,6 +177,8 @@ def create_price(call: Call) -> Json:
     else:
         product = new_product(call.engine, name=params["product_data"]["name"])
     given = {k: params[k] for k in _PRICE if k in params}
+    if params.get("recurring"):
+        given |= {"type": "recurring", "recurring": _recurring(params["recurring"])}
     return new_price(
         call.engine,
         product_id=product.id,
@@ -176,6 +187,12 @@ def create_price(call: Call) -> Json:
         metadata=merge_metadata({}, params.get("metadata")),
         **given,
     ).body
+
+
+def _recurring(given: Json) -> Json:
+    """Recurring prices can be made and looked at; nothing here charges them."""
+    plain = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
+    return {**plain, **given}
 
 
 def update_price(call: Call) -> Json:

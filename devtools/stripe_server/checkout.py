@@ -32,7 +32,8 @@ _ECHO = (
 )  # fmt: skip
 _KNOWN = {
     "adaptive_pricing", "customer", "customer_email", "expand", "expires_at", "line_items", "metadata", "mode",
-    "payment_intent_data", "payment_method_types", "ui_mode", "currency", "custom_text", *_ECHO,
+    "payment_intent_data", "payment_method_types", "allowed_payment_method_types", "ui_mode", "currency",
+    "custom_text", *_ECHO,
 }  # fmt: skip
 _INTENT_DATA = ("description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor_suffix",
                 "statement_descriptor", "transfer_group")  # fmt: skip
@@ -60,7 +61,7 @@ def create_session(call: Call) -> Json:
         amount_total=total,
         expires_at=_expiry(params, now),
         metadata=merge_metadata({}, params.get("metadata")),
-        payment_method_types=payments.check_method_types(params.get("payment_method_types")),
+        payment_method_types=payments.method_types(params, ["card"]),
         **_people(call),
         **{name: params[name] for name in _ECHO if params.get(name) not in (None, "")},
     )
@@ -169,6 +170,8 @@ def _line(call: Call, given: Json, path: str) -> Json:
         price = call.engine.need("price", given["price"], param=f"{path}[price]", status=400).body
     else:
         price = _inline_price(call, given["price_data"], f"{path}[price_data]")
+    if price["type"] != "one_time":
+        raise bad_param("You specified `payment` mode but passed a recurring price.", param=f"{path}[price]")
     product = call.engine.need("product", price["product"])
     return shapes.line_item(
         new_id("item"),

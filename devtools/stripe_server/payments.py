@@ -102,10 +102,10 @@ _ECHO = (
     "description", "receipt_email", "shipping", "statement_descriptor", "statement_descriptor_suffix",
     "setup_future_usage", "transfer_group", "payment_method_options", "confirmation_method", "capture_method",
 )  # fmt: skip
-_WITHOUT_EFFECT = {
+_KNOWN = {
     "expand", "metadata", "amount", "currency", "customer", "payment_method", "payment_method_types", "confirm",
-    "automatic_payment_methods", "return_url", "off_session", "use_stripe_sdk", "error_on_requires_action",
-    "mandate_data", *_ECHO,
+    "allowed_payment_method_types", "automatic_payment_methods", "return_url", "off_session", "use_stripe_sdk",
+    "error_on_requires_action", "mandate_data", *_ECHO,
 }  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def create_intent(call: Call) -> Json:
     """POST /v1/payment_intents"""
     params = call.params
     for name in params:
-        if name not in _WITHOUT_EFFECT:
+        if name not in _KNOWN:
             raise not_built(name)
     currency = check_currency(params["currency"])
     check_amount(params["amount"], currency)
@@ -127,7 +127,7 @@ def create_intent(call: Call) -> Json:
         customer=params.get("customer") or None,
         metadata=merge_metadata({}, params.get("metadata")),
         automatic_payment_methods=_automatic(params),
-        payment_method_types=params.get("payment_method_types") or ["card", "link"],
+        payment_method_types=method_types(params, ["card", "link"]),
         **{name: params[name] for name in _ECHO if params.get(name) not in (None, "")},
     )
     if params.get("payment_method"):
@@ -139,7 +139,7 @@ def create_intent(call: Call) -> Json:
 
 
 def _automatic(params: Json) -> Json | None:
-    if "payment_method_types" in params:
+    if "payment_method_types" in params or "allowed_payment_method_types" in params:
         return None
     given = params.get("automatic_payment_methods") or {}
     return {"enabled": given.get("enabled", True), "allow_redirects": given.get("allow_redirects", "always")}
@@ -476,11 +476,11 @@ def _expect(intent: Row, verb: str, *statuses: str) -> None:
     )
 
 
-def check_method_types(given: list[str] | None) -> list[str]:
-    """The kinds of payment this server can play."""
-    for kind in given or []:
+def method_types(params: Json, otherwise: list[str]) -> list[str]:
+    """The kinds of payment a request allows, by the present or the older parameter."""
+    name = "payment_method_types" if "payment_method_types" in params else "allowed_payment_method_types"
+    given: list[str] = params.get(name) or otherwise
+    for kind in given:
         if kind not in ("card", "link", "sepa_debit"):
-            raise bad_param(
-                f"The test server does not play the payment method type {kind}.", param="payment_method_types"
-            )
-    return given or ["card"]
+            raise bad_param(f"The test server does not play the payment method type {kind}.", param=name)
+    return given

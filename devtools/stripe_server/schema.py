@@ -20,6 +20,12 @@ from typing_extensions import is_typeddict
 from .errors import Json, StripeFault, bad_param, missing_param
 
 _OPTIONS = frozenset(RequestOptions.__annotations__)  # api_key, idempotency_key …: never sent as parameters
+# What older versions of the API knew and stripe-python's own version does not any more. Stripe's CLI names no version,
+# so its requests are read as those of the account's, which is older.
+OLDER: dict[str, dict[str, Any]] = {
+    "checkout.SessionCreateParams": {"payment_method_types": list[str]},
+    "PaymentIntentCreateParams": {"payment_method_types": list[str]},
+}
 _WHOLE = re.compile(r"^-?\d{1,18}$")
 
 
@@ -55,17 +61,17 @@ def _resolve(hint: Any, space: dict[str, Any]) -> Any:
     return hint
 
 
-def read_params(raw: Json, cls: type, *, also: frozenset[str] = frozenset()) -> Json:
+def read_params(raw: Json, cls: type, *, also: dict[str, Any] | None = None) -> Json:
     """The parameters in their declared types. Raises Stripe's own errors for what does not fit.
 
-    `also` names top-level parameters of the few endpoints that only Stripe's own page and CLI call.
+    `also` has further top-level parameters: those of an older version, or of Stripe's own page and CLI.
     """
-    return _read_object(raw, cls, "", also)
+    return _read_object(raw, cls, "", also or {})
 
 
-def _read_object(raw: Json, cls: type, path: str, also: frozenset[str]) -> Json:
-    fields = fields_of(cls)
-    unknown = [_join(path, name) for name in raw if name not in fields and name not in also]
+def _read_object(raw: Json, cls: type, path: str, also: dict[str, Any]) -> Json:
+    fields = {**fields_of(cls), **also}
+    unknown = [_join(path, name) for name in raw if name not in fields]
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         raise bad_param(
@@ -77,10 +83,7 @@ def _read_object(raw: Json, cls: type, path: str, also: frozenset[str]) -> Json:
     for name in sorted(required - _OPTIONS):
         if name not in raw:
             raise missing_param(_join(path, name))
-    return {
-        name: _read(value, fields[name], _join(path, name)) if name in fields else value
-        for name, value in raw.items()
-    }
+    return {name: _read(value, fields[name], _join(path, name)) for name, value in raw.items()}
 
 
 def _read(value: Any, hint: Any, path: str) -> Any:
@@ -114,7 +117,7 @@ class _DoesNotFit(Exception):
 def _read_as(value: Any, kind: Any, path: str) -> Any:
     origin = typing.get_origin(kind)
     if is_typeddict(kind):
-        return _read_object(_need_dict(value, path), kind, path, frozenset())
+        return _read_object(_need_dict(value, path), kind, path, {})
     if origin is list:
         inner = typing.get_args(kind)[0]
         items = _need_items(value, path)

@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -79,8 +80,9 @@ class StripeServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is not news."""
-        log.debug("a connection ended badly", exc_info=True)
+        """A client that hung up is not news; anything else is a mistake of ours."""
+        if not isinstance(sys.exception(), OSError):
+            log.exception("a request could not be answered")
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ from .errors import Json
 from .ids import letters
 
 API_VERSION: str = _ApiVersion.CURRENT
+ACCOUNT_VERSION = "2025-09-30.clover"  # how a request that names no version is read
 
 
 def address(**parts: Any) -> Json:

@@ -378,6 +378,16 @@ def test_parameter_that_does_not_fit_the_types_is_refused(server, path, form, pa
     assert headers["request-id"] in error["request_log_url"]
 
 
+def test_parameter_of_an_older_version_is_known_to_that_version_only(server, client):
+    """stripe-python's own version of the API has dropped it; a request that names no version is an older one."""
+    form = "amount=500&currency=usd&payment_method_types[]=card"
+    assert ask(server, "POST", "/v1/payment_intents", form)[0] == 200
+    new: Any = {"amount": 500, "currency": "usd", "payment_method_types": ["card"]}
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.create(params=new)
+    assert refused.value.code == "parameter_unknown"
+
+
 def test_request_options_are_not_parameters(server):
     """stripe-python keeps them in the same classes; sent as parameters they are unknown to Stripe."""
     text = ask(server, "POST", "/v1/customers", "idempotency_key=x")[2]
@@ -474,9 +484,9 @@ def test_same_key_with_other_parameters_or_elsewhere_is_an_idempotency_error(cli
 
 def test_twenty_at_once_with_one_key_act_once(server, client):
     def create(_: int) -> str:
-        return client.v1.checkout.sessions.create(
-            params=session_params(), options={"idempotency_key": "one"}
-        ).id
+        options: Any = {"idempotency_key": "one"}
+        made = client.v1.checkout.sessions.create(params=session_params(), options=options)
+        return str(made.id)
 
     with ThreadPoolExecutor(20) as pool:
         ids = set(pool.map(create, range(20)))
