@@ -98,6 +98,7 @@ def test_if_range_needs_an_equal_strong_etag_or_exactly_our_date():
     assert still_same("", etag=ETAG)
     assert still_same('"abc"', etag=ETAG)
     assert not still_same('W/"abc"', etag=ETAG)
+    assert not still_same('W/"abc"', etag=ETAG, modified_at=saved)
     assert not still_same('"other"', etag=ETAG)
     assert not still_same("Fri, 20 Nov 2026 10:00:00 GMT", etag=ETAG)
     assert still_same("Fri, 20 Nov 2026 10:00:00 GMT", etag=ETAG, modified_at=saved)
