@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .crop import Crop, Head
-    from .jobs import Accepted, Job
+    from .guard import GuardReport
+    from .jobs import Accepted, Drafted, Job
     from .metadata import Credits
     from .recipes import Recipe
     from .render import Rendering
+    from .retouch import Parameters
     from .watermark import Mark
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,13 +234,51 @@ def _render_order(
     )
 
 
+def draft(
+    path: Path,
+    out: Path,
+    *,
+    parameters: Parameters | None = None,
+    credits: Credits | None = None,
+    edge: int = 0,
+    look_for_faces: bool = True,
+) -> Drafted | Refusal:
+    """Write the natural draft of a picture to `out` (JPEG, sRGB), full size, or with a long edge for a preview."""
+    from . import jobs, metadata, retouch
+
+    order = jobs.DraftOrder(
+        path=path.resolve(),
+        out=out.resolve(),
+        parameters=parameters or retouch.DEFAULTS,
+        credits=credits or metadata.Credits(),
+        edge=edge,
+        quality=82 if edge else 95,
+        look_for_faces=look_for_faces,
+    )
+    return warm_child().ask("draft", order, jobs.Drafted).value
+
+
+def measure(
+    before: Path, after: Path, *, heat: Path | None = None, look_for_faces: bool = True
+) -> GuardReport | Refusal:
+    """The guard's report on a final against its original; `heat` receives the heat map (PNG) where one was made."""
+    from . import guard, jobs
+
+    order = jobs.MeasureOrder(
+        before.resolve(), after.resolve(), heat.resolve() if heat else None, look_for_faces
+    )
+    return warm_child().ask("measure", order, guard.GuardReport).value
+
+
 # --- the warm child
 
 
 def serve() -> None:
     """Read orders from standard input until it closes; answer each with one line."""
+    from . import faces
     from .jobs import JOBS
 
+    faces.are_available()  # loads the models once, before any fork
     orders, answers = sys.stdin.fileno(), os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not answer
     waiting = b""
@@ -285,8 +325,9 @@ def _forked(job: Job, order: Any, orders: int) -> dict[str, Any]:
 
 def _cpu_seconds(job: Job, order: Any) -> float:
     try:
-        size = os.stat(order["path"]).st_size
-    except (OSError, KeyError, TypeError):
+        names = [order[name] for name in ("path", "before", "after") if order.get(name)]
+        size = sum(os.stat(name).st_size for name in names)
+    except OSError:
         size = 0
     return LIMITS.cpu_seconds(size) * job.cpu_factor + job.cpu_extra_seconds
 

@@ -5,17 +5,27 @@ Runs inside the limited child only; `child.py` holds the typed calls for the res
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import pyvips
+
+from . import faces, guard, retouch
+from .colour import flattened, to_srgb
 from .containers import tiff
 from .crop import Crop, Head
-from .decode import Identified, require
-from .metadata import CaptureFacts, Credits, capture_facts
+from .decode import Identified, bytes_of, code_of, open_pixels, require
+from .faces import Image
+from .guard import GuardReport, Status
+from .metadata import CaptureFacts, Credits, capture_facts, segments, with_segments
 from .recipes import Recipe
-from .render import Rendering, render
+from .refusals import Refused
+from .render import Rendering, render, shrunk, upright
+from .retouch import DEFAULTS, Operation, Parameters
 from .watermark import Mark
 
 
@@ -87,6 +97,107 @@ def facts_of(found: Identified) -> CaptureFacts:
 
 
 @dataclass(frozen=True)
+class DraftOrder:
+    """A draft of one picture. `edge` limits the long edge, for a preview; 0 is full size.
+
+    `look_for_faces` off (no release signed, or the sitter objects) leaves the global corrections.
+    """
+
+    path: Path
+    out: Path
+    parameters: Parameters = DEFAULTS
+    credits: Credits = field(default_factory=Credits)
+    edge: int = 0
+    quality: int = 95
+    look_for_faces: bool = True
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A draft's file and its record: the operations in order, notes (`no_face`, `no_models`, …), faces seen."""
+
+    path: Path
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    operations: tuple[Operation, ...]
+    notes: tuple[str, ...]
+    face_count: int
+
+
+def draft(order: DraftOrder) -> Drafted:
+    """Draft one picture as an sRGB JPEG. Raises Refused."""
+    image, notes = upright_pixels(order.path, order.edge)
+    found, seen = [], ()
+    if not order.look_for_faces:
+        seen = ("faces_not_looked_for",)
+    elif not faces.are_available():
+        seen = ("no_models",)
+    else:
+        found = faces.find(image)
+    done = retouch.draft(image, found, order.parameters)
+    made = pyvips.Image.new_from_array(done.image).copy(interpretation="srgb")
+    packed = made.jpegsave_buffer(Q=order.quality, keep="none", optimize_coding=not order.edge)
+    packed = with_segments(packed, segments(order.credits))
+    order.out.write_bytes(packed)
+    own = tuple(note for note in done.notes if not (seen and note == "no_face"))
+    return Drafted(
+        path=order.out,
+        width=made.width,
+        height=made.height,
+        bytes=len(packed),
+        sha256=hashlib.sha256(packed).hexdigest(),
+        operations=done.operations,
+        notes=notes + seen + own,
+        face_count=len(found),
+    )
+
+
+MEASURE_EDGE = 2_000
+
+
+@dataclass(frozen=True)
+class MeasureOrder:
+    """A final to be compared with its original; `heat`, where given, receives the heat map as a PNG."""
+
+    before: Path
+    after: Path
+    heat: Path | None = None
+    look_for_faces: bool = True
+
+
+def measure(order: MeasureOrder) -> GuardReport:
+    """The guard's report. A picture that cannot be read is refused: raises Refused."""
+    if not order.look_for_faces:
+        return GuardReport(Status.NOT_MEASURED, reason="faces_not_looked_for")
+    before, _ = upright_pixels(order.before, MEASURE_EDGE)
+    after, _ = upright_pixels(order.after, MEASURE_EDGE)
+    measured = guard.measure(before, after)
+    if order.heat is not None and measured.heat is not None:
+        heat = pyvips.Image.new_from_array(np.ascontiguousarray(measured.heat)).copy(interpretation="srgb")
+        order.heat.write_bytes(heat.pngsave_buffer(keep="none", compression=4))
+    return measured.report
+
+
+def upright_pixels(path: Path, edge: int) -> tuple[Image, tuple[str, ...]]:
+    """Upright 8-bit sRGB pixels, long edge about `edge` (0: full size), and what had to be assumed. Raises Refused."""
+    found = require(path)
+    try:
+        opened = open_pixels(found, wanted_edge=edge or None)
+        image = flattened(opened.image)
+        if not edge:
+            image, notes = to_srgb(image, opened.icc)
+            image = upright(image.copy_memory(), opened.orientation)
+        else:
+            image, notes = to_srgb(shrunk(image.copy_memory(), edge), opened.icc)
+            image = upright(image, opened.orientation)
+        return bytes_of(image), opened.notes + notes
+    except pyvips.Error as error:
+        raise Refused(code_of(str(error))) from error
+
+
+@dataclass(frozen=True)
 class Job:
     """A function of the child, the type of its order, and how much of the limits it may use."""
 
@@ -99,5 +210,7 @@ class Job:
 
 JOBS: dict[str, Job] = {
     "accept": Job(accept, RenderOrder),
+    "draft": Job(draft, DraftOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
+    "measure": Job(measure, MeasureOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
     "make": Job(make, RenderOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
 }
