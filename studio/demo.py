@@ -290,7 +290,7 @@ class Demo:
     def stripe_options(self) -> list[str]:
         return [
             *("--port", str(self.stripe_port)),
-            *("--webhook-url", f"{self.address}/stripe/webhook/"),
+            *("--webhook-url", f"{self.address}/webhooks/stripe"),
             *("--webhook-secret", self.environment["STRIPE_WEBHOOK_SECRET"]),
             *("--data", str(self.folder / "stripe")),
         ]
