@@ -179,7 +179,13 @@ def chosen_add_ons(session_type: SessionType, add_ons: Mapping[int, int]) -> lis
 
 def cast_of(*, session_type: SessionType, location: Location, add_ons: Mapping[int, int]) -> Cast:
     """Lay out the chain and find every Resource that could take part. Raises NotOffered."""
-    chosen = chosen_add_ons(session_type, add_ons)
+    return cast_for(
+        session_type=session_type, location=location, chosen=chosen_add_ons(session_type, add_ons)
+    )
+
+
+def cast_for(*, session_type: SessionType, location: Location, chosen: Sequence[tuple[AddOn, int]]) -> Cast:
+    """`cast_of` for add-ons that were already checked, as those of an existing booking."""
     needs = _needs(Requirement.objects.filter(session_type=session_type).order_by("pk"))
     extras = [
         Extra(

@@ -511,6 +511,7 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     checkout = models.OneToOneField(Checkout, models.PROTECT, null=True, related_name="payment")
     gateway_id = models.CharField(max_length=255, unique=True, null=True, help_text="Stripe's payment intent")
+    once = models.CharField(max_length=80, unique=True, null=True, help_text="one form of the desk, one payment")
     received_at = models.DateTimeField()
     actor_kind = models.CharField(max_length=10, choices=ActorKind)
     actor_id = models.BigIntegerField(null=True)

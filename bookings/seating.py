@@ -59,6 +59,14 @@ class Step:
     is_shoot: bool = True
     add_on_id: int | None = None
 
+    def from_arrival(self, arrival: datetime) -> datetime:
+        """When it begins for a client who arrives then."""
+        return arrival + self.begins * MINUTE
+
+    def until(self, arrival: datetime) -> datetime:
+        """When it ends for a client who arrives then."""
+        return arrival + (self.begins + self.minutes) * MINUTE
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:

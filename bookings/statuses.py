@@ -57,7 +57,7 @@ class CheckoutStatus(models.TextChoices):
 C = CheckoutStatus
 CHECKOUT_MOVES = moves(
     opened=({C.WANTED}, C.OPEN, "opened_at"),
-    paid=({C.WANTED, C.OPEN, C.EXPIRED}, C.PAID, "paid_at"),
+    paid=({C.WANTED, C.OPEN, C.EXPIRED, C.FAILED}, C.PAID, "paid_at"),  # money is money, however late
     expire=({C.WANTED, C.OPEN}, C.EXPIRED, "expired_at"),
     fail=({C.WANTED, C.OPEN}, C.FAILED),
 )
@@ -74,4 +74,5 @@ REFUND_MOVES = moves(
     done=({R.DUE, R.FAILED}, R.DONE, "done_at"),
     fail=({R.DUE}, R.FAILED),
     again=({R.FAILED}, R.DUE),
+    bounce=({R.DUE, R.DONE}, R.FAILED),  # the bank sent it back
 )

@@ -1,0 +1,238 @@
+"""From a hold to a booking: the details, then the payment page (Stripe Checkout) or "pay at the studio".
+
+The Checkout row and its idempotency key are committed before Stripe is called, and no transaction is open while it
+is. A call that acted and then timed out is simply made again with the same key.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from bookings import lifecycle
+from bookings import stripe_gateway as gateway
+from bookings.holds import held
+from bookings.ledger import balance
+from bookings.models import Booking, Checkout
+from bookings.people import clean, known_client, known_zone, read_person
+from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
+from bookings.refusals import DetailsRefused, NotNow
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus
+from studio.actors import STRIPE, WORKER, Actor
+from studio.transitions import MoveRefused, begin, move
+
+log = logging.getLogger(__name__)
+LOST_ANSWER = timedelta(minutes=2)  # a page wanted for longer was opened by a call whose answer was lost
+
+
+# --- who it is ----------------------------------------------------------------------------------------------
+
+
+def take_details(
+    *,
+    booking_id: int,
+    name: str,
+    email: str,
+    mobile: str = "",
+    firm: str = "",
+    policy_accepted: bool,
+    sitter_name: str = "",
+    sitter_email: str = "",
+    zone: str = "",
+    by: Actor,
+    now: datetime,
+) -> Booking:
+    """Write the Payer (and the Sitter, where it is somebody else) of a held booking.
+
+    Raises DetailsRefused with a sentence per field, HoldOver.
+    """
+    with transaction.atomic():
+        booking = held(booking_id, now=now)
+        problems: dict[str, str] = {}
+        payer = read_person(name, email, problems, mobile=mobile, at=booking.location)
+        if not policy_accepted:
+            problems["policy_accepted"] = _("Please accept the booking conditions.")
+        has_sitter = bool(clean(sitter_name))
+        sitter = (
+            read_person(sitter_name, sitter_email or email, problems, prefix="sitter_") if has_sitter else {}
+        )
+        if problems:
+            raise DetailsRefused(problems)
+        firm = clean(firm)[:150]
+        booking.payer = known_client(**payer, firm=firm, zone=known_zone(zone), now=now)
+        booking.policy_accepted_at = now
+        booking.save(update_fields=["payer", "policy_accepted_at"])
+        in_picture = known_client(**sitter, now=now) if has_sitter else booking.payer
+        booking.shoots.update(sitter=in_picture)
+        return booking
+
+
+# --- paying -------------------------------------------------------------------------------------------------
+
+
+def confirm_at_studio(*, booking_id: int, by: Actor, now: datetime) -> Booking:
+    """Confirm a held booking for which nothing is due now. Raises HoldOver, NotNow."""
+    with transaction.atomic():
+        booking = held(booking_id, now=now)
+        _need_details(booking)
+        if booking.due_now:
+            raise NotNow(_("This booking is paid online."))
+        lifecycle.confirm(booking_id=booking_id, by=by, now=now)
+        booking.refresh_from_db()
+        return booking
+
+
+def open_checkout(*, booking_id: int, purpose: str = "booking", now: datetime) -> str:
+    """The address of the payment page: for a held booking what is due now, for "balance" what is still open.
+
+    Opening it lengthens the hold once to 31 minutes; page and hold end at the same instant. An open page of the
+    same amount is used again. Raises HoldOver, NotNow, gateway.GatewayUnavailable, gateway.GatewayRefused.
+    """
+    for is_last in (False, True):
+        checkout = _wanted(booking_id, purpose, now=now)
+        if checkout.status == CheckoutStatus.OPEN:
+            return checkout.url
+        try:
+            return _open(checkout, now=now).url
+        except gateway.GatewayRefused as refusal:
+            # A page wanted earlier with other details keeps its key for ever: give up that row, not the client.
+            move(Checkout, checkout.pk, "fail", by=STRIPE, now=now, reason=refusal.detail[:500])
+            if is_last or checkout.created_at == now:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _wanted(booking_id: int, purpose: str, *, now: datetime) -> Checkout:
+    """The row that states that a page is wanted, committed before Stripe hears of it."""
+    with transaction.atomic():
+        if purpose == "booking":
+            booking = held(booking_id, now=now)
+            _need_details(booking)
+            amount, expires_at = booking.due_now, now + CHECKOUT_HOLD
+        else:
+            booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
+            if booking.status != BookingStatus.CONFIRMED:
+                raise NotNow(_("There is nothing to pay for this booking."))
+            amount, expires_at = balance(booking).due, now + BALANCE_LINK
+        if not amount:
+            raise NotNow(_("There is nothing to pay for this booking."))
+        found = (
+            booking.checkouts.filter(
+                purpose=purpose,
+                amount=amount,
+                status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN],
+                expires_at__gt=now,
+            )
+            .order_by("-pk")
+            .first()
+        )
+        if found is not None:
+            return found
+        if purpose == "booking" and booking.hold_extended_at is None:
+            booking.hold_expires_at, booking.hold_extended_at = expires_at, now
+            booking.save(update_fields=["hold_expires_at", "hold_extended_at"])
+        return begin(
+            Checkout(
+                booking=booking,
+                purpose=purpose,
+                amount=amount,
+                currency=booking.currency,
+                idempotency_key=f"checkout-{uuid4().hex}",
+                expires_at=expires_at,
+                created_at=now,
+            ),
+            by=WORKER,
+            now=now,
+        )
+
+
+def _open(checkout: Checkout, *, now: datetime) -> Checkout:
+    """Have Stripe make the page (again, if the answer was lost) and write down its address.
+
+    Every value comes from rows, so that a repeated call says the same.
+    """
+    booking = checkout.booking
+    assert booking.payer is not None
+    page = settings.SITE_URL + reverse("booking", args=[booking.public_id])
+    session = gateway.create_checkout(
+        public_id=booking.public_id,
+        amount=checkout.amount,
+        currency=checkout.currency,
+        description=booking.session_type.name,
+        email=booking.payer.email,
+        success_url=f"{page}?paid=1",
+        cancel_url=page,
+        expires_at=checkout.expires_at,
+        idempotency_key=checkout.idempotency_key,
+        metadata={"checkout": checkout.public_id},
+    )
+    return adopt(checkout, session, now=now)
+
+
+def adopt(checkout: Checkout, session: gateway.CheckoutSession, *, now: datetime) -> Checkout:
+    """Write down the page Stripe made for a row. Whoever comes second finds it written."""
+    try:
+        moved = move(
+            Checkout, checkout.pk, "opened", by=STRIPE, now=now, session_id=session.id, url=session.url
+        )
+    except MoveRefused:
+        Checkout.objects.filter(pk=checkout.pk, session_id=None).update(
+            session_id=session.id, url=session.url
+        )
+        moved = None
+    return moved or Checkout.objects.get(pk=checkout.pk)
+
+
+def _need_details(booking: Booking) -> None:
+    if booking.payer_id is None or booking.policy_accepted_at is None:
+        raise NotNow(_("Please fill in your name and e-mail first."))
+
+
+# --- closing pages ------------------------------------------------------------------------------------------
+
+
+def close_pages(*, now: datetime, limit: int = 50) -> int:
+    """Expire at Stripe every page whose booking is over or whose time has come; settle what was paid meanwhile.
+
+    Returns how many were closed. What Stripe does not answer is left to the next sweep.
+    """
+    from bookings.payments import settle
+
+    over = Q(expires_at__lte=now) | ~Q(booking__status__in=ACTIVE_BOOKING)
+    lapsed = Q(purpose="booking", booking__status=BookingStatus.HELD, booking__hold_expires_at__lte=now)
+    pages = Checkout.objects.filter(over | lapsed, status=CheckoutStatus.OPEN).order_by("expires_at")
+    closed = 0
+    for checkout in pages[:limit]:
+        assert checkout.session_id is not None
+        try:
+            session = gateway.expire_checkout(checkout.session_id)
+            settle(checkout, session, now=now)
+        except gateway.GatewayError as error:
+            log.warning("Checkout %s could not be closed: %s", checkout.public_id, error)
+            continue
+        closed += 1
+    return closed
+
+
+def recover(*, now: datetime) -> int:
+    """Find out about pages whose answer was lost: make the same call again, with the same key.
+
+    Stripe answers with the page it made, or refuses because it never made one and the time is past.
+    """
+    lost = Checkout.objects.filter(status=CheckoutStatus.WANTED, created_at__lte=now - LOST_ANSWER)
+    found = 0
+    for checkout in lost.select_related("booking__payer", "booking__session_type")[:50]:
+        try:
+            _open(checkout, now=now)
+        except gateway.GatewayUnavailable:
+            return found
+        except gateway.GatewayRefused as refusal:
+            move(Checkout, checkout.pk, "fail", by=STRIPE, now=now, reason=refusal.detail[:500])
+        else:
+            found += 1
+    return found

@@ -1,0 +1,287 @@
+"""Holds: an unpaid booking keeps its Resources for 15 minutes. All claims of a booking are one transaction.
+
+Nobody is in two places because Resource rows are locked in the order of their ids before availability is asked
+again, and because PostgreSQL refuses an overlapping claim whatever the code believed.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, OperationalError, transaction
+from django.utils.translation import gettext as _
+from psycopg.errors import DeadlockDetected, ExclusionViolation
+
+from bookings import availability
+from bookings.availability import Cast, Leeway, Slot
+from bookings.models import Booking, BookingAddOn, Checkout, Claim, Resource, SessionType, Shoot
+from bookings.policy import HOLD
+from bookings.pricing import CannotPayAtStudio, Quote, quote
+from bookings.refusals import HoldOver, NotOffered, SlotTaken
+from bookings.statuses import BookingStatus, CheckoutStatus
+from studio.actors import WORKER, Actor, ActorKind
+from studio.background import ring_on_commit
+from studio.models import Location, Studio
+from studio.transitions import MoveRefused, begin, move, move_where
+
+__all__ = ["HoldOver", "NotOffered", "SlotTaken", "expire_due", "extend", "place", "release"]
+
+log = logging.getLogger(__name__)
+CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # nothing that is misread on a slate
+DEADLOCK_TRIES = 3
+
+
+def place(
+    *,
+    session_type_id: int,
+    location_id: int,
+    add_ons: Mapping[int, int],
+    starts_at: datetime,
+    form_token: UUID,
+    pays_at_studio: bool = False,
+    override_reason: str = "",
+    by: Actor,
+    now: datetime,
+) -> Booking:
+    """Hold a time for 15 minutes: booking, add-ons, claims and shoot together, or nothing.
+
+    Everything is computed again here; the page only suggested. The same `form_token` again returns the booking it
+    made. Staff need no notice; with an `override_reason` neither hours nor grid bind them, but claims always do.
+    Raises NotOffered (a sentence) and SlotTaken (open times nearby).
+    """
+    if found := Booking.objects.filter(form_token=form_token).first():
+        return found
+    leeway = leeway_of(by, override_reason)
+    cast = _cast(session_type_id=session_type_id, location_id=location_id, add_ons=add_ons)
+    priced = _priced(cast, pays_at_studio=pays_at_studio)
+    if broken := availability.rules_broken(cast, starts_at, now=now, leeway=leeway):
+        raise NotOffered(broken[0])
+
+    def attempt() -> Booking | None:
+        lock_resources(cast)
+        if found := Booking.objects.filter(form_token=form_token).first():
+            return found
+        expire_due(now=now, resource_ids=cast.resource_ids)
+        slot = availability.slot_at(cast, starts_at, now=now, leeway=leeway)
+        if slot is None:
+            return None
+        booking = Booking(
+            form_token=form_token,
+            session_type=cast.session_type,
+            location=cast.location,
+            starts_at=slot.starts_at,
+            ends_at=slot.ends_at,
+            hold_expires_at=now + HOLD,
+            created_at=now,
+            currency=priced.currency,
+            session_fee=priced.session_fee,
+            price=priced.total,
+            due_now=priced.due_now,
+            finals_included=priced.finals_included,
+            pays_at_studio=pays_at_studio,
+            policy_version=studio_now().policy_version,
+            override_reason=override_reason,
+        )
+        begin(booking, by=by, now=now)
+        _write_add_ons(booking, cast, slot)
+        claim(booking, slot)
+        shoot = Shoot(booking=booking, code=_code(), starts_at=slot.shoot_starts_at, ends_at=slot.ends_at)
+        begin(shoot, by=by, now=now)
+        return booking
+
+    try:
+        booking = seated(attempt)
+    except IntegrityError:
+        # The other half of a double click came in between with other Resources locked.
+        if found := Booking.objects.filter(form_token=form_token).first():
+            return found
+        raise
+    if booking is None:
+        raise SlotTaken(availability.nearby(cast, starts_at, now=now))
+    return booking
+
+
+def extend(*, booking_id: int, until: datetime, by: Actor, now: datetime) -> Booking:
+    """Lengthen a hold once, by acting. A second time changes nothing. Raises HoldOver when it has lapsed."""
+    with transaction.atomic():
+        booking = held(booking_id, now=now)
+        if booking.hold_extended_at is None and booking.hold_expires_at and until > booking.hold_expires_at:
+            booking.hold_expires_at, booking.hold_extended_at = until, now
+            booking.save(update_fields=["hold_expires_at", "hold_extended_at"])
+        return booking
+
+
+def release(*, booking_id: int, by: Actor, now: datetime) -> bool:
+    """Give a hold back: the client left. False if it was not held any more."""
+    with transaction.atomic():
+        try:
+            booking = move(Booking, booking_id, "release", by=by, now=now)
+        except MoveRefused:
+            return False
+        if booking is None:
+            return False
+        let_go([booking_id], by=by, now=now)
+    return True
+
+
+def expire_due(*, now: datetime, resource_ids: Sequence[int] | None = None) -> int:
+    """Release every hold that has lapsed (of these Resources only, if named). Returns how many.
+
+    Bookings that somebody is acting on at this moment are left to them and to the next sweep.
+    """
+    with transaction.atomic():
+        due = Booking.objects.filter(status=BookingStatus.HELD, hold_expires_at__lte=now)
+        if resource_ids is not None:
+            due = due.filter(
+                pk__in=Claim.objects.filter(is_active=True, resource__in=resource_ids).values("booking")
+            )
+        expired = move_where(due, "expire", by=WORKER, now=now)
+        let_go(expired, by=WORKER, now=now)
+    return len(expired)
+
+
+# --- shared with checkout, payments and lifecycle -------------------------------------------------------------
+
+
+def held(booking_id: int, *, now: datetime) -> Booking:
+    """The booking, locked, if it is still held. Raises HoldOver. Inside a transaction only."""
+    booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
+    if booking.status != BookingStatus.HELD or (booking.hold_expires_at and booking.hold_expires_at <= now):
+        raise HoldOver
+    return booking
+
+
+def lock_resources(cast: Cast) -> None:
+    """Lock everything a cast could use, in the order of ids; with a daily cap the session type before them."""
+    if cast.session_type.daily_cap is not None:
+        list(SessionType.objects.select_for_update(no_key=True).filter(pk=cast.session_type.pk))
+    list(
+        Resource.objects.select_for_update(of=("self",))
+        .filter(pk__in=cast.resource_ids)
+        .order_by("pk")
+        .values_list("pk")
+    )
+
+
+def seated[T](attempt: Callable[[], T | None]) -> T | None:
+    """Run an attempt to seat somebody in one transaction; None when PostgreSQL refused an overlapping claim.
+
+    A deadlock with an edit that took its locks in another order is tried again, never shown.
+    """
+    for tries_left in reversed(range(DEADLOCK_TRIES)):
+        try:
+            with transaction.atomic():
+                return attempt()
+        except IntegrityError as error:
+            if isinstance(error.__cause__, ExclusionViolation):
+                return None
+            raise
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or not tries_left:
+                raise
+            log.warning("Seating met a deadlock, trying again")
+    raise AssertionError("unreachable")
+
+
+def claim(booking: Booking, slot: Slot) -> None:
+    """Write one Claim per seat."""
+    Claim.objects.bulk_create(
+        Claim(
+            booking=booking,
+            resource_id=seat.resource_id,
+            starts_at=seat.starts_at,
+            ends_at=seat.ends_at,
+            works_from=seat.works_from,
+            works_until=seat.works_until,
+            purpose=seat.purpose,
+            is_shoot=seat.is_shoot,
+        )
+        for seat in slot.seats
+    )
+
+
+def cast_of(booking: Booking) -> Cast:
+    """The cast of a booking as it was made: its own session type and add-ons, even if no longer sold."""
+    rows = booking.add_ons.select_related("add_on").order_by("add_on__position", "add_on__name")
+    return availability.cast_for(
+        session_type=booking.session_type,
+        location=booking.location,
+        chosen=[(row.add_on, row.count) for row in rows],
+    )
+
+
+def studio_now() -> Studio:
+    """The studio, or an unsaved one with the default manners before set-up."""
+    return Studio.objects.first() or Studio()
+
+
+def leeway_of(by: Actor, override_reason: str) -> Leeway:
+    """Staff need no notice; with a reason neither grid nor hours bind them."""
+    if by.kind != ActorKind.USER:
+        return Leeway.CLIENT
+    return Leeway.OVERRIDE if override_reason else Leeway.STAFF
+
+
+def _cast(*, session_type_id: int, location_id: int, add_ons: Mapping[int, int]) -> Cast:
+    session_type = SessionType.objects.filter(pk=session_type_id, is_active=True).first()
+    if session_type is None:
+        raise NotOffered(_("This session is not offered any more."))
+    location = Location.objects.filter(pk=location_id, is_active=True, session_types=session_type).first()
+    if location is None:
+        raise NotOffered(_("This session is not offered at that location."))
+    return availability.cast_of(session_type=session_type, location=location, add_ons=add_ons)
+
+
+def _priced(cast: Cast, *, pays_at_studio: bool) -> Quote:
+    try:
+        return quote(
+            session_type=cast.session_type,
+            location=cast.location,
+            add_ons=cast.add_ons,
+            pays_at_studio=pays_at_studio,
+            studio_currency=studio_now().currency,
+        )
+    except CannotPayAtStudio as error:
+        raise NotOffered(_("This session is paid when booking.")) from error
+
+
+def _write_add_ons(booking: Booking, cast: Cast, slot: Slot) -> None:
+    times = {step.add_on_id: step for step in cast.chain.steps if step.add_on_id is not None}
+    BookingAddOn.objects.bulk_create(
+        BookingAddOn(
+            booking=booking,
+            add_on=add_on,
+            count=count,
+            price=add_on.price * count,
+            starts_at=times[add_on.pk].from_arrival(slot.starts_at) if add_on.pk in times else None,
+            ends_at=times[add_on.pk].until(slot.starts_at) if add_on.pk in times else None,
+        )
+        for add_on, count in cast.add_ons
+    )
+
+
+def let_go(booking_ids: Sequence[int], *, by: Actor, now: datetime) -> None:
+    """Free what bookings held: their claims, their shoots, their payment pages."""
+    if not booking_ids:
+        return
+    Claim.objects.filter(booking__in=booking_ids, is_active=True).update(is_active=False)
+    move_where(Shoot.objects.filter(booking__in=booking_ids), "cancel", by=by, now=now)
+    _close_pages_on_commit(booking_ids)
+
+
+def _close_pages_on_commit(booking_ids: Sequence[int]) -> None:
+    """Ring for the payment pages of bookings that were let go; the rows themselves say what is to be closed."""
+    from bookings.tasks import close_pages
+
+    pages = Checkout.objects.filter(booking__in=booking_ids, status=CheckoutStatus.OPEN)
+    if pages.exists():
+        ring_on_commit(close_pages)
+
+
+def _code() -> str:
+    while True:
+        code = "".join(secrets.choice(CODE_LETTERS) for _letter in range(6))
+        if not Shoot.objects.filter(code=code).exists():
+            return code

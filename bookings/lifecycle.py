@@ -1,0 +1,509 @@
+"""A booking after it is paid or promised: confirm, move, cancel; and its day: check in, complete, no-show.
+
+Each verb is one transaction: status, claims, money owed back, happenings and messages, or nothing.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from bookings import availability, holds, messages, policy
+from bookings.ledger import balance, refund_booking
+from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
+from bookings.people import clean, known_client, read_person
+from bookings.refusals import DetailsRefused, NotNow, NotOffered, SlotTaken, TooLate
+from bookings.statuses import BookingStatus, ShootStatus
+from bookings.timeline import instant
+from studio import outbox
+from studio.actors import WORKER, Actor, ActorKind
+from studio.happenings import tell
+from studio.models import Closure, Location, OpeningHours, StatusChange
+from studio.templatetags.studio_tags import money
+from studio.transitions import move
+
+log = logging.getLogger(__name__)
+NERVES = ("blink", "smile", "last_time", "camera", "time")
+STANDING = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundQuote:
+    """What would go back if the booking were cancelled now, in minor units, and the sentence that says so."""
+
+    amount: int
+    sentence: str
+    percent: int = 100
+
+
+def _locked(booking_id: int) -> Booking:
+    return Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
+
+
+# --- confirming ---------------------------------------------------------------------------------------------
+
+
+def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
+    """Make a held (or requested) booking stand. False if it did already.
+
+    Where the studio confirms by hand, a client's booking becomes a request that keeps its claims; staff confirm it
+    with the same verb. Raises NotNow without a Payer, MoveRefused when it is over.
+    """
+    with transaction.atomic():
+        booking = _locked(booking_id)
+        is_staff = by.kind == ActorKind.USER
+        if booking.payer_id is None:
+            raise NotNow(_("A booking needs a name and an e-mail address before it is confirmed."))
+        if booking.status == BookingStatus.REQUESTED and not is_staff:
+            return False
+        if (
+            booking.session_type.is_confirmed_by_staff
+            and not is_staff
+            and booking.status == BookingStatus.HELD
+        ):
+            _request(booking, by=by, now=now)
+            return True
+        moved = move(Booking, booking_id, "confirm", by=by, now=now)
+        if moved is None:
+            return False
+        after_confirming(moved, message="booking_confirmed", by=by, now=now)
+        return True
+
+
+def _request(booking: Booking, *, by: Actor, now: datetime) -> None:
+    move(Booking, booking.pk, "request", by=by, now=now)
+    messages.tell_client(
+        "booking_requested", booking=booking, by=by, now=now, once=f"booking_requested:{booking.pk}"
+    )
+
+
+def after_confirming(booking: Booking, *, message: str, by: Actor, now: datetime) -> None:
+    """What a booking that stands sets going: galleries, the confirmation with its .ics, the reminders."""
+    tell("booking_confirmed", booking=booking, by=by, now=now)
+    if balance(booking).due == 0:
+        tell("booking_paid", booking=booking, by=by, now=now)
+    messages.tell_client(
+        message, booking=booking, by=by, now=now, once=f"{message}:{booking.pk}", calendar="REQUEST"
+    )
+    for shoot in booking.shoots.select_related("sitter", "booking"):
+        _tell_sitter(shoot, by=by, now=now)
+    messages.plan_reminders(booking, now=now)
+
+
+def decline(*, booking_id: int, by: Actor, now: datetime, reason: str = "") -> bool:
+    """The studio cannot take a request: everything paid goes back. False if it was declined before."""
+    with transaction.atomic():
+        _locked(booking_id)
+        booking = move(Booking, booking_id, "decline", by=by, now=now, reason=reason)
+        if booking is None:
+            return False
+        _end(booking, amount=balance(booking).kept, reason=reason, by=by, now=now, by_studio=True)
+        return True
+
+
+# --- moving -------------------------------------------------------------------------------------------------
+
+
+def move_to(
+    *,
+    booking_id: int,
+    starts_at: datetime,
+    by: Actor,
+    now: datetime,
+    reason: str = "",
+    override_reason: str = "",
+) -> Booking:
+    """Give a standing booking another time: all its claims or none. The same time again changes nothing.
+
+    A client may do so once, until 48 hours before; staff always. Raises TooLate, NotNow, NotOffered, SlotTaken.
+    """
+    before = Booking.objects.select_related("session_type", "location").get(pk=booking_id)
+    if before.starts_at == starts_at:
+        return before
+    _check_movable(before, by=by, now=now)
+    cast = holds.cast_of(before)
+    leeway = holds.leeway_of(by, override_reason)
+    if broken := availability.rules_broken(cast, starts_at, now=now, leeway=leeway, ignoring=before.pk):
+        raise NotOffered(broken[0])
+
+    def attempt() -> Booking | None:
+        booking = _locked(booking_id)
+        if booking.starts_at == starts_at:
+            return booking
+        _check_movable(booking, by=by, now=now)
+        holds.lock_resources(cast)
+        holds.expire_due(now=now, resource_ids=cast.resource_ids)
+        slot = availability.slot_at(cast, starts_at, now=now, leeway=leeway, ignoring=booking.pk)
+        if slot is None:
+            return None
+        Claim.objects.filter(booking=booking, is_active=True).update(is_active=False)
+        holds.claim(booking, slot)
+        was_at = booking.starts_at
+        _write_times(
+            booking, cast, slot, is_clients=by.kind == ActorKind.CLIENT, override_reason=override_reason
+        )
+        _note_move(booking, was_at, by=by, now=now, reason=reason)
+        return booking
+
+    moved = holds.seated(attempt)
+    if moved is None:
+        raise SlotTaken(availability.nearby(cast, starts_at, now=now, ignoring=booking_id))
+    return moved
+
+
+def _check_movable(booking: Booking, *, by: Actor, now: datetime) -> None:
+    if booking.status not in STANDING:
+        raise NotNow(_("Only a standing booking can be moved."))
+    if booking.shoots.exclude(status=ShootStatus.PLANNED).exists():
+        raise NotNow(_("This session has already begun."))
+    if by.kind != ActorKind.USER and not policy.may_move(
+        starts_at=booking.starts_at, moved_count=booking.moved_count, at=now
+    ):
+        raise TooLate(
+            _("A session can be moved once, until %(hours)d hours before. Please ask us, we will find a way.")
+            % {"hours": policy.STANDARD.move_hours}
+        )
+
+
+def _write_times(
+    booking: Booking,
+    cast: availability.Cast,
+    slot: availability.Slot,
+    *,
+    is_clients: bool,
+    override_reason: str,
+) -> None:
+    booking.starts_at, booking.ends_at = slot.starts_at, slot.ends_at
+    booking.ics_sequence += 1
+    booking.moved_count += is_clients
+    booking.override_reason = override_reason
+    booking.save(update_fields=["starts_at", "ends_at", "ics_sequence", "moved_count", "override_reason"])
+    booking.shoots.update(starts_at=slot.shoot_starts_at, ends_at=slot.ends_at)
+    for step in cast.chain.steps:
+        if step.add_on_id is not None:
+            booking.add_ons.filter(add_on=step.add_on_id).update(
+                starts_at=step.from_arrival(slot.starts_at), ends_at=step.until(slot.starts_at)
+            )
+
+
+def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, reason: str) -> None:
+    StatusChange.objects.create(
+        model=booking._meta.label_lower,
+        object_id=booking.pk,
+        verb="move_to",
+        before=booking.status,
+        after=booking.status,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_label=by.label,
+        reason=f"{was_at.isoformat()} → {booking.starts_at.isoformat()} {reason}".strip()[:500],
+        at=now,
+    )
+    tell("booking_moved", booking=booking, by=by, now=now)
+    messages.drop_reminders(booking, now=now)
+    messages.tell_client(
+        "booking_moved",
+        booking=booking,
+        by=by,
+        now=now,
+        once=f"booking_moved:{booking.pk}:{booking.ics_sequence}",
+        calendar="REQUEST",
+        was_at=was_at,
+    )
+    messages.plan_reminders(booking, now=now)
+
+
+# --- cancelling ---------------------------------------------------------------------------------------------
+
+
+def refund_preview(*, booking: Booking, now: datetime, full_refund: bool = False) -> RefundQuote:
+    """What would go back if the booking were cancelled now. `full_refund`: the studio causes it, or waives its fee."""
+    kept = balance(booking).kept
+    is_whole = full_refund or booking.status == BookingStatus.REQUESTED
+    percent = 100 if is_whole else policy.refund_percent(starts_at=booking.starts_at, at=now)
+    amount = policy.refund_amount(paid=kept, percent=percent)
+    facts = {"back": money(amount, booking.currency), "paid": money(kept, booking.currency)}
+    if not kept:
+        sentence = _("Nothing has been paid, so nothing is charged.")
+    elif percent == 100:
+        sentence = _("You get everything back: %(back)s.") % facts
+    elif percent:
+        sentence = _("You get back %(back)s of the %(paid)s you paid.") % facts
+    else:
+        sentence = _("It is too late for a refund. If something has happened to you, please write to us.")
+    return RefundQuote(amount, sentence, percent)
+
+
+def cancel(
+    *, booking_id: int, by: Actor, now: datetime, reason: str = "", full_refund: bool = False
+) -> RefundQuote:
+    """Cancel a standing booking and state the refund. A second time changes nothing and pays nothing.
+
+    `full_refund` is for staff: what the studio causes, or a fee it waives. A client cannot cancel a session that
+    has begun. Raises NotNow.
+    """
+    is_staff = by.kind == ActorKind.USER
+    if full_refund and not is_staff:
+        raise NotNow(_("Only the studio can waive its policy."))
+    with transaction.atomic():
+        booking = _locked(booking_id)
+        if booking.status == BookingStatus.CANCELLED:
+            return RefundQuote(balance(booking).refunded, _("This booking is already cancelled."))
+        if booking.status not in STANDING:
+            raise NotNow(_("Only a standing booking can be cancelled."))
+        has_begun = booking.shoots.exclude(status=ShootStatus.PLANNED).exists()
+        if has_begun or (booking.starts_at <= now and not is_staff):
+            raise NotNow(_("This session has already begun."))
+        quoted = refund_preview(booking=booking, now=now, full_refund=full_refund)
+        cancelled = move(Booking, booking_id, "cancel", by=by, now=now, reason=reason)
+        assert cancelled is not None
+        _end(cancelled, amount=quoted.amount, reason=reason, by=by, now=now, by_studio=is_staff)
+        return quoted
+
+
+def _end(booking: Booking, *, amount: int, reason: str, by: Actor, now: datetime, by_studio: bool) -> None:
+    """Everything that follows from a booking that will not take place."""
+    booking.ics_sequence += 1
+    booking.save(update_fields=["ics_sequence"])
+    holds.let_go([booking.pk], by=by, now=now)
+    if amount:
+        refund_booking(
+            booking,
+            amount=amount,
+            reason=reason or _("Cancelled"),
+            once=f"cancel:{booking.pk}",
+            by=by,
+            now=now,
+        )
+    tell("booking_cancelled", booking=booking, by=by, now=now)
+    outbox.cancel_messages(about=booking, now=now)
+    messages.tell_client(
+        "booking_cancelled",
+        booking=booking,
+        by=by,
+        now=now,
+        once=f"booking_cancelled:{booking.pk}",
+        calendar="CANCEL",
+        refund=amount,
+        by_studio=by_studio,
+    )
+
+
+# --- the day ------------------------------------------------------------------------------------------------
+
+
+def check_in(*, shoot_id: int, by: Actor, now: datetime) -> bool:
+    """The sitter is here. False if that was known. Raises NotNow when the booking does not stand."""
+    with transaction.atomic():
+        _need_confirmed(shoot_id)
+        shoot = move(Shoot, shoot_id, "check_in", by=by, now=now)
+        if shoot is not None:
+            tell("shoot_checked_in", shoot=shoot, by=by, now=now)
+        return shoot is not None
+
+
+def complete(*, shoot_id: int, by: Actor, now: datetime) -> bool:
+    """The shoot has ended now; the promise's clock starts. False if that was known. Raises NotNow."""
+    with transaction.atomic():
+        _need_confirmed(shoot_id)
+        shoot = move(Shoot, shoot_id, "complete", by=by, now=now)
+        if shoot is not None:
+            tell("shoot_completed", shoot=shoot, by=by, now=now)
+        return shoot is not None
+
+
+def no_show(*, shoot_id: int, by: Actor, now: datetime) -> bool:
+    """Nobody came. Not before the booked start; checking in later takes it back. Raises NotNow."""
+    with transaction.atomic():
+        booking = _need_confirmed(shoot_id)
+        if now < booking.starts_at:
+            raise NotNow(_("This session has not begun yet."))
+        return move(Shoot, shoot_id, "no_show", by=by, now=now) is not None
+
+
+def _need_confirmed(shoot_id: int) -> Booking:
+    booking = Booking.objects.select_for_update(of=("self",)).get(shoots=shoot_id)
+    if booking.status != BookingStatus.CONFIRMED:
+        raise NotNow(_("This booking is not confirmed."))
+    return booking
+
+
+def complete_overdue(*, now: datetime) -> int:
+    """Complete every shoot that ended by the book and whose button nobody pressed by closing time.
+
+    It counts as ended at its booked end. One that fails is left for the next sweep and stops no other.
+    """
+    open_shoots = Shoot.objects.filter(
+        status__in=[ShootStatus.PLANNED, ShootStatus.CHECKED_IN],
+        booking__status=BookingStatus.CONFIRMED,
+        ends_at__lte=now,
+    ).select_related("booking__location")
+    completed = 0
+    for shoot in open_shoots.order_by("ends_at")[:200]:
+        if closing_time(shoot.booking.location, shoot.ends_at) > now:
+            continue
+        try:
+            completed += _complete_by_the_book(shoot, now=now)
+        except Exception:
+            log.exception("Shoot %s could not be completed by the sweep", shoot.pk)
+    return completed
+
+
+def _complete_by_the_book(shoot: Shoot, *, now: datetime) -> bool:
+    with transaction.atomic():
+        _need_confirmed(shoot.pk)
+        done = move(
+            Shoot,
+            shoot.pk,
+            "complete",
+            by=WORKER,
+            now=now,
+            completed_at=shoot.ends_at,
+            was_completed_by_sweep=True,
+            reason="",
+        )
+        if done is not None:
+            tell("shoot_completed", shoot=done, by=WORKER, now=now)
+        return done is not None
+
+
+def closing_time(location: Location, moment: datetime) -> datetime:
+    """When the location closes on the local date of a moment; a session that ran longer closes the day itself."""
+    zone = ZoneInfo(location.zone)
+    on = moment.astimezone(zone).date()
+    hours = OpeningHours.objects.filter(location=location, weekday=on.weekday())
+    closes = max(hours.values_list("closes_at", flat=True), default=location.closes_at)
+    early = Closure.objects.filter(location=location, on=on).values_list("closes_at", flat=True).first()
+    return max(moment, instant(zone, on, min(closes, early) if early else closes))
+
+
+# --- what the sitter tells us -------------------------------------------------------------------------------
+
+
+def set_sitter(
+    *,
+    shoot_id: int,
+    name: str,
+    email: str,
+    mobile: str = "",
+    called: str = "",
+    pronounced: str = "",
+    pronoun: str = "",
+    is_minor: bool = False,
+    guardian_name: str = "",
+    access_needs: str = "",
+    by: Actor,
+    now: datetime,
+) -> Shoot:
+    """Say who is in the picture, what to call them and what they need. Until the shoot has ended.
+
+    Somebody else than the Payer becomes a Client of their own and gets a link of their own. Raises
+    DetailsRefused (a sentence per field) and NotNow.
+    """
+    with transaction.atomic():
+        booking = _locked(Shoot.objects.values_list("booking", flat=True).get(pk=shoot_id))
+        shoot = Shoot.objects.select_for_update(of=("self",)).select_related("sitter").get(pk=shoot_id)
+        if booking.status not in STANDING or shoot.status not in (
+            ShootStatus.PLANNED,
+            ShootStatus.CHECKED_IN,
+        ):
+            raise NotNow(_("This session is over."))
+        problems: dict[str, str] = {}
+        person = read_person(name, email, problems, mobile=mobile, at=booking.location)
+        guardian_name = clean(guardian_name)[:150]
+        if is_minor and not booking.session_type.allows_minors:
+            problems["is_minor"] = _("This session is for adults. Please ask us.")
+        elif is_minor and not guardian_name:
+            problems["guardian_name"] = _("For somebody under 18 a guardian has to be named.")
+        if problems:
+            raise DetailsRefused(problems)
+        before = shoot.sitter_id
+        shoot.sitter = _sitter_row(shoot, booking, person, now=now)
+        Client.objects.filter(pk=shoot.sitter.pk).update(
+            called=clean(called)[:80], pronounced=clean(pronounced)[:120], pronoun=clean(pronoun)[:40]
+        )
+        shoot.sitter_is_minor, shoot.guardian_name = is_minor, guardian_name if is_minor else ""
+        shoot.access_needs = clean(access_needs)[:300]
+        shoot.save(update_fields=["sitter", "sitter_is_minor", "guardian_name", "access_needs"])
+        shoot.sitter.refresh_from_db()
+        if before != shoot.sitter_id:
+            _tell_sitter(shoot, by=by, now=now)
+        return shoot
+
+
+def _sitter_row(shoot: Shoot, booking: Booking, person: dict[str, str], *, now: datetime) -> Client:
+    """The Sitter as already known to this booking, or a Client of exactly these details."""
+    for known in (shoot.sitter, booking.payer):
+        if known and known.name == person["name"] and known.email.lower() == person["email"].lower():
+            return known
+    return known_client(**person, now=now)
+
+
+def _tell_sitter(shoot: Shoot, *, by: Actor, now: datetime) -> None:
+    """A sitter who is not the Payer gets their own link: consents come only from there."""
+    booking = shoot.booking
+    if (
+        shoot.sitter is None
+        or shoot.sitter_id == booking.payer_id
+        or booking.status != BookingStatus.CONFIRMED
+    ):
+        return
+    messages.tell_client(
+        "booking_sitter",
+        booking=booking,
+        to=shoot.sitter,
+        by=by,
+        now=now,
+        once=f"booking_sitter:{shoot.pk}:{shoot.sitter_id}",
+        calendar="REQUEST",
+    )
+
+
+def set_nerves(*, shoot_id: int, chips: Sequence[str], text: str = "", by: Actor, now: datetime) -> Shoot:
+    """What makes the sitter nervous, in chips and words; optional and private. Unknown chips are left out."""
+    with transaction.atomic():
+        shoot = Shoot.objects.select_for_update(of=("self",)).get(pk=shoot_id)
+        if shoot.status not in (ShootStatus.PLANNED, ShootStatus.CHECKED_IN):
+            raise NotNow(_("This session is over."))
+        shoot.nerves = [chip for chip in NERVES if chip in chips]
+        shoot.nerves_text = text.replace("\x00", "").strip()[:2000]
+        shoot.save(update_fields=["nerves", "nerves_text"])
+        return shoot
+
+
+def answer_consent(
+    *, shoot_id: int, purpose: ConsentPurpose | str, is_given: bool, by: Actor, now: datetime
+) -> Consent:
+    """Write one dated answer of the sitter about one use of the pictures; the latest of a purpose counts.
+
+    Only the sitter's own link may answer: `by` is the sitter. Nothing is published of somebody under 18. The same
+    answer again writes nothing new. Raises NotNow.
+    """
+    if purpose not in ConsentPurpose.values:
+        raise NotNow(_("There is no such question."))
+    with transaction.atomic():
+        shoot = Shoot.objects.select_for_update(of=("self",)).get(pk=shoot_id)
+        if by.kind != ActorKind.CLIENT or by.id is None or by.id != shoot.sitter_id:
+            raise NotNow(_("Only the person in the picture can answer this, from their own link."))
+        if is_given and shoot.sitter_is_minor and purpose != ConsentPurpose.FACE_PROCESSING:
+            raise NotNow(_("Pictures of somebody under 18 are not published."))
+        latest = shoot.consents.filter(purpose=purpose, sitter=shoot.sitter_id).order_by("-pk").first()
+        if latest is not None and latest.is_given == is_given:
+            return latest
+        return Consent.objects.create(
+            shoot=shoot, sitter_id=by.id, purpose=purpose, is_given=is_given, answered_at=now
+        )
+
+
+def consents_of(shoot: Shoot) -> dict[str, bool | None]:
+    """The latest answer of the present sitter per purpose; None where nothing was answered."""
+    answers: dict[str, bool | None] = dict.fromkeys(ConsentPurpose.values)
+    for purpose, is_given in (
+        shoot.consents.filter(sitter=shoot.sitter_id).order_by("pk").values_list("purpose", "is_given")
+    ):
+        answers[purpose] = is_given
+    return answers

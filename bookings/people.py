@@ -1,0 +1,99 @@
+"""Who somebody is: names, addresses and numbers read from a form, and the Client they belong to."""
+
+import unicodedata
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+
+from bookings.models import Client
+from studio.models import Location
+
+OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the reading direction around
+
+
+def known_client(
+    *, name: str, email: str, mobile: str = "", firm: str = "", zone: str = "", now: datetime
+) -> Client:
+    """The Client of exactly these details, or a new one.
+
+    Whoever types somebody's e-mail address is not that person: a row is used again only when nothing in it is
+    other than what was typed, so neither can one see the other's mobile number nor change it.
+    """
+    found = Client.objects.filter(
+        email__iexact=email,
+        name=name,
+        mobile=mobile,
+        firm=firm,
+        erased_at=None,
+        called="",
+        pronounced="",
+        pronoun="",
+    ).first()
+    return found or Client.objects.create(
+        name=name, email=email, mobile=mobile, firm=firm, zone=zone, created_at=now
+    )
+
+
+def read_person(
+    name: str,
+    email: str,
+    problems: dict[str, str],
+    *,
+    mobile: str = "",
+    at: Location | None = None,
+    prefix: str = "",
+) -> dict[str, str]:
+    """Name, e-mail and mobile as they are kept; what is wrong with them goes into `problems` by field."""
+    name, email, mobile = clean(name), clean(email), clean(mobile)
+    if not name:
+        problems[f"{prefix}name"] = _("Please tell us the name.")
+    elif len(name) > 150:
+        problems[f"{prefix}name"] = _("This name is longer than 150 characters.")
+    try:
+        validate_email(email)
+        if len(email) > 254:
+            raise ValidationError("too long")
+    except ValidationError:
+        problems[f"{prefix}email"] = _("This does not look like an e-mail address.")
+    if mobile:
+        mobile = e164(mobile, country=at.country if at else "US")
+        if not mobile:
+            problems[f"{prefix}mobile"] = _(
+                "This does not look like a phone number; with +country code it always works."
+            )
+    return {"name": name, "email": email, "mobile": mobile}
+
+
+def e164(number: str, *, country: str) -> str:
+    """A phone number as +15551234567, read as in a country; empty when it is none."""
+    try:
+        found = phonenumbers.parse(number, country)
+    except phonenumbers.NumberParseException:
+        return ""
+    if not phonenumbers.is_possible_number(found):
+        return ""
+    return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+
+
+def clean(text: str) -> str:
+    """One line without control and invisible direction characters, which could forge a mail or a page."""
+    kept = "".join(
+        " " if letter.isspace() else letter for letter in text if letter.isspace() or _is_visible(letter)
+    )
+    return " ".join(unicodedata.normalize("NFC", kept).split())
+
+
+def _is_visible(letter: str) -> bool:
+    return unicodedata.category(letter) not in {"Cc", "Cs", "Cn"} and letter not in OVERRIDES
+
+
+def known_zone(name: str) -> str:
+    """The name of a time zone a browser told us; empty when there is no such zone."""
+    try:
+        return ZoneInfo(name).key if name else ""
+    except (KeyError, ValueError, OSError):
+        return ""

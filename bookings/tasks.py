@@ -1,0 +1,59 @@
+"""Bells of the bookings. The rows say what is to be done; each task looks for itself."""
+
+from django.utils import timezone
+
+from bookings import checkout, holds, lifecycle, payments, webhooks
+from bookings.models import PaymentMethod, Refund
+from bookings.statuses import RefundStatus
+from studio.background import only_one, quick_task, ring
+from studio.models import Heartbeat, WebhookEvent
+
+
+@quick_task
+def handle_webhooks() -> None:
+    """Handle one event, ring again if more wait."""
+    if webhooks.handle_next(now=timezone.now()):
+        ring(handle_webhooks)
+
+
+@quick_task
+def send_refunds() -> None:
+    """Send one refund, ring again if more wait."""
+    if payments.send_next_refund(now=timezone.now()):
+        ring(send_refunds)
+
+
+@quick_task
+def close_pages() -> None:
+    """Close the payment pages of bookings that are over."""
+    checkout.close_pages(now=timezone.now())
+
+
+@quick_task
+def sweep() -> None:
+    """Each minute: lapsed holds, their payment pages, shoots nobody completed, and whatever was not rung for."""
+    now = timezone.now()
+    with only_one("bookings.sweep") as mine:
+        if not mine:
+            return
+        holds.expire_due(now=now)
+        lifecycle.complete_overdue(now=now)
+        checkout.close_pages(now=now)
+        if WebhookEvent.objects.filter(handled_at=None, next_try_at__lte=now).exists():
+            ring(handle_webhooks)
+        due = Refund.objects.filter(
+            status=RefundStatus.DUE, next_try_at__lte=now, payment__method=PaymentMethod.STRIPE
+        )
+        if due.exists():
+            ring(send_refunds)
+        Heartbeat.objects.update_or_create(name="bookings.sweep", defaults={"beat_at": now})
+
+
+@quick_task
+def reconcile() -> None:
+    """Every five minutes: ask Stripe about money no event told us of."""
+    now = timezone.now()
+    with only_one("bookings.reconcile") as mine:
+        if mine:
+            payments.reconcile(now=now)
+            Heartbeat.objects.update_or_create(name="bookings.reconcile", defaults={"beat_at": now})
