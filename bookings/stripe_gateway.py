@@ -331,9 +331,8 @@ def _translated(problem: stripe.StripeError) -> GatewayError:
     detail = (
         f"{type(problem).__name__} {problem.http_status or ''} {problem.request_id or ''}: {problem}".strip()
     )
-    status = problem.http_status or 0
-    passing = isinstance(problem, stripe.APIConnectionError | stripe.RateLimitError)
-    if passing or status == 0 or status == 409 or status >= 500:
+    # APIError is a 5xx, a 409, or an answer that is no answer: cut in half, or a proxy's own page.
+    if isinstance(problem, stripe.APIConnectionError | stripe.RateLimitError | stripe.APIError):
         return GatewayUnavailable(
             _("The payment service does not answer just now. Nothing is lost; please try again in a minute."),
             detail=detail,

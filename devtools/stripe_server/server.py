@@ -138,7 +138,11 @@ class Handler(BaseHTTPRequestHandler):
                 413, {"error": {"type": "invalid_request_error", "message": "Request body too large."}}
             )
             return None
-        return self.rfile.read(length)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the line was cut: half a request must not be carried out
+            self.close_connection = True
+            return None
+        return body
 
     # --- the API ------------------------------------------------------------------------------------------------------
 

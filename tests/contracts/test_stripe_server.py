@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -450,6 +451,16 @@ def test_json_body_and_oversized_body_are_refused(server):
     as_json = ask(server, "POST", "/v1/customers", "{}", headers={"Content-Type": "application/json"})
     assert as_json[0] == 400
     assert ask(server, "POST", "/v1/customers", "name=" + "x" * 1_100_000)[0] == 413
+
+
+def test_half_a_request_is_not_carried_out(server, client):
+    address = urlsplit(server.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=5) as line:
+        head = f"POST /v1/customers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api_key}\r\n"
+        line.sendall(f"{head}Content-Length: 30\r\n\r\nname=Ada".encode())
+        line.shutdown(socket.SHUT_WR)
+        assert line.recv(100) == b""
+    assert client.v1.customers.list().data == []
 
 
 def test_private_endpoints_need_their_header(server):
