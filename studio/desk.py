@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import Promise
 
 PanelContext = Callable[[HttpRequest, datetime], Mapping[str, Any] | None]
 
@@ -27,7 +28,7 @@ class DeskLink:
     """One entry of the desk's navigation: a URL name and its label."""
 
     url_name: str
-    label: str
+    label: str | Promise
     order: int
     roles: frozenset[str] = frozenset()
 
@@ -48,7 +49,7 @@ def panel(
     return decorate
 
 
-def link(url_name: str, *, label: str, order: int, roles: frozenset[str] = frozenset()) -> None:
+def link(url_name: str, *, label: str | Promise, order: int, roles: frozenset[str] = frozenset()) -> None:
     """Register an entry of the desk's navigation."""
     _links[url_name] = DeskLink(url_name, label, order, roles)
 

@@ -1,4 +1,4 @@
-"""What must hold on every response: a second factor for staff, privacy of pages, and an honest answer without a database."""
+"""What must hold on every response: a second factor, privacy of pages, an honest answer without a database."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,10 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
+
+from studio.views import unavailable
 
 Handler = Callable[[HttpRequest], HttpResponse]
 # Where a person without a second factor may go: to sign out and to set one up.
@@ -61,6 +63,4 @@ class DatabaseUnavailableMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, (OperationalError, InterfaceError)):
             return None
-        response = render(request, "studio/unavailable.html", status=503, using=None)
-        response.headers["Retry-After"] = "5"
-        return response
+        return unavailable(request)

@@ -315,6 +315,23 @@ class Credential(models.Model):
         return f"{self.scope} {self.target}"
 
 
+class LinkRequest(models.Model):
+    """Somebody asked for fresh links to what is theirs. Answered by a worker, by mail, for known addresses only."""
+
+    email = models.EmailField()
+    asked_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["asked_at"], condition=Q(answered_at=None), name="link_request_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} {self.asked_at}"
+
+
 class Heartbeat(models.Model):
     """The last time a periodic piece of work ran to its end, so that a silent beat is noticed."""
 

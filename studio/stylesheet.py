@@ -27,7 +27,7 @@ def bundle(entry: str, read: Any) -> str:
     return _IMPORT.sub(write, read(entry))
 
 
-class StaticFiles(CompressedManifestStaticFilesStorage):
+class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     """WhiteNoise's storage that sends our stylesheet as one file."""
 
     def post_process(self, paths: dict[str, Any], *args: Any, **options: Any) -> Iterator[Any]:

@@ -6,13 +6,18 @@ from django.views.generic import RedirectView
 
 from studio import views
 
+handler500 = "studio.views.server_error"
+
 urlpatterns = [
     path("", include("bookings.urls")),
     path("", include("galleries.urls")),
     path("open/<str:token>", views.open_link, name="open_link"),
+    path("links/", views.ask_for_link, name="ask_for_link"),
     path("desk/", views.desk_home, name="desk"),
     path("desk/messages/", views.message_list, name="message_list"),
     path("desk/messages/<str:public_id>/", views.message_detail, name="message_detail"),
+    path("desk/messages/<str:public_id>/html", views.message_html, name="message_html"),
+    path("desk/messages/<str:public_id>/again", views.message_again, name="message_again"),
     path("healthz", views.healthz, name="healthz"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("site.webmanifest", views.manifest, name="manifest"),

@@ -1,16 +1,34 @@
+import re
+import sys
+from collections.abc import Collection, Mapping
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.core.validators import validate_email
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.utils import formats, timezone
+from django.utils.csp import CSP
+from django.utils.translation import gettext as _
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from studio import credentials, desk
+from studio import credentials, desk, links, throttles
 from studio.access import staff
 from studio.accounts import roles_of
-from studio.models import Heartbeat, Message, Studio
+from studio.actors import Actor
+from studio.background import ring_on_commit
+from studio.models import Heartbeat, Location, Message, MessageStatus, Role, StatusChange, Studio, User
+from studio.templatetags.studio_tags import zone_of
+from studio.transitions import MoveRefused, move
+
+Policy = Mapping[str, Collection[str] | str]
 
 # Where each kind of guest link leads; filled by the apps that own the pages: scope -> url name taking the public_id.
 LANDINGS: dict[str, str] = {}
@@ -27,6 +45,26 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
     return HttpResponseRedirect(reverse(LANDINGS[credential.scope], args=[credential.target]))
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask_for_link(request: HttpRequest) -> HttpResponse:
+    """ "Mail me a new link": whatever is typed, the answer is the same; only what is no address is sent back."""
+    if request.method != "POST":
+        return render(request, "studio/dead_link.html", {"is_wanted": True})
+    email = request.POST.get("email", "").strip()
+    try:
+        validate_email(email)
+    except ValidationError:
+        problem = _("That is not an e-mail address yet.")
+        return render(request, "studio/dead_link.html", {"is_wanted": True, "problem": problem}, status=422)
+    links.ask(email=email, network=throttles.network(request), now=timezone.now())
+    return render(request, "studio/dead_link.html", {"is_asked": True})
+
+
+def desk_zone() -> str:
+    """The time zone of the desk's own pages: the first location's."""
+    return Location.objects.filter(is_active=True).values_list("zone", flat=True).first() or "UTC"
+
+
 @staff()
 def desk_home(request: HttpRequest) -> HttpResponse:
     """The desk: the panels this person's roles may see."""
@@ -38,25 +76,97 @@ def desk_home(request: HttpRequest) -> HttpResponse:
         if context is not None:
             html = render_to_string(panel.template, {**context, "panel": panel, "now": now}, request)
             shown.append({"panel": panel, "html": html})
-    return render(request, "studio/desk.html", {"panels": shown, "now": now})
+    today = formats.date_format(now.astimezone(zone_of(desk_zone())), "l j F")
+    return render(request, "studio/desk.html", {"panels": shown, "now": now, "today": today})
 
 
-@staff()
+@staff(Role.PHOTOGRAPHER)
+@require_safe
 def message_list(request: HttpRequest) -> HttpResponse:
     """Every message, newest first, with its state. In the demo this is where mail is read."""
     rows = Message.objects.order_by("-id")
     if query := request.GET.get("q", "").strip():
         rows = rows.filter(to_address__icontains=query) | rows.filter(subject__icontains=query)
     page = Paginator(rows, 50).get_page(request.GET.get("page"))
-    return render(request, "studio/messages.html", {"page": page, "query": query})
+    return render(request, "studio/messages.html", {"page": page, "query": query, "zone": desk_zone()})
 
 
-@staff()
+def _shown(text: str) -> str:
+    """A body as the desk may show it: guest links belong to the client; only the demo has no other mailbox."""
+    return text if settings.DEMO else re.sub(r"/open/[\w-]+", "/open/…", text)
+
+
+FRAMING_CSP: Policy = {**settings.SECURE_CSP, "frame-src": [CSP.SELF]}  # type: ignore[dict-item]
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_safe
+@csp_override(FRAMING_CSP)
 def message_detail(request: HttpRequest, public_id: str) -> HttpResponse:
-    """One message as it was or will be sent."""
-    return render(
-        request, "studio/message.html", {"message": get_object_or_404(Message, public_id=public_id)}
-    )
+    """One message as it was or will be sent, and what happened to it."""
+    message = get_object_or_404(Message, public_id=public_id)
+    rows = StatusChange.objects.filter(model=Message._meta.label_lower, object_id=message.pk).order_by("id")
+    labels = dict(MessageStatus.choices)
+    changes = [
+        {"at": row.at, "label": labels.get(row.after, row.after), "who": row.actor_label} for row in rows
+    ]
+    context = {"message": message, "changes": changes, "text": _shown(message.body_text), "zone": desk_zone()}
+    return render(request, "studio/message.html", context)
+
+
+# A mail brings its own style and nothing else: no script, no form, nothing from elsewhere; only our page frames it.
+MAIL_CSP: Policy = {
+    "default-src": [CSP.NONE],
+    "style-src": [CSP.UNSAFE_INLINE],
+    "img-src": [CSP.SELF, "data:"],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.NONE],
+    "frame-ancestors": [CSP.SELF],
+    "sandbox": ["allow-popups", "allow-popups-to-escape-sandbox"],
+}
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_safe
+@xframe_options_sameorigin
+@csp_override(MAIL_CSP)
+def message_html(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The mail as a mail program draws it, for the frame on its page. Its links open beside it."""
+    message = get_object_or_404(Message, public_id=public_id)
+    return HttpResponse('<base target="_blank">' + _shown(message.body_html))
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_POST
+def message_again(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Try a failed message once more, from the start of its back-off."""
+    from studio.tasks import send_messages
+
+    assert isinstance(request.user, User)  # @staff let them in
+    message = get_object_or_404(Message, public_id=public_id, status=MessageStatus.FAILED)
+    now = timezone.now()
+    with transaction.atomic():
+        try:
+            move(Message, message.pk, "again", by=Actor.user(request.user), now=now, due_at=now, attempts=0)
+        except MoveRefused:
+            pass  # somebody else pressed it; the page shows where it stands
+        else:
+            ring_on_commit(send_messages)
+    return redirect("message_detail", public_id=public_id)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What an unforeseen error shows. Without a database it is 503, also when a middleware met it first."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        return unavailable(request)
+    return HttpResponse(render_to_string("500.html"), status=500)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """503 with Retry-After, so that browsers, Stripe and uploads come again. Asks no database."""
+    response = HttpResponse(render_to_string("studio/unavailable.html"), status=503)
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 @require_safe
@@ -94,5 +204,11 @@ def manifest(request: HttpRequest) -> HttpResponse:
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
     """Only the public pages may be listed. Private addresses are not named here: they carry noindex themselves."""
-    lines = ["User-agent: *", "Disallow: /desk/", "Disallow: /accounts/", "Disallow: /admin/", "Disallow: /open/"]
+    lines = [
+        "User-agent: *",
+        "Disallow: /desk/",
+        "Disallow: /accounts/",
+        "Disallow: /admin/",
+        "Disallow: /open/",
+    ]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")

@@ -34,7 +34,8 @@ SYMBOLS = {
 }
 # ISO 4217: how many decimals an amount in minor units has, where it is not two. (As Stripe counts them.)
 DECIMALS = dict.fromkeys(
-    ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"], 0
+    ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"],
+    0,
 ) | dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
 
 TONES = {
@@ -132,8 +133,7 @@ def desk_navigation(context: dict[str, Any]) -> dict[str, Any]:
     """The desk's links for this person; the one whose address this page lies under is the current one."""
     request = context["request"]
     entries = [
-        {"url": reverse(entry.url_name), "label": entry.label}
-        for entry in desk.links(roles_of(request.user))
+        {"url": reverse(entry.url_name), "label": entry.label} for entry in desk.links(roles_of(request.user))
     ]
     here = [entry["url"] for entry in entries if request.path.startswith(entry["url"])]
     current = max(here, key=len, default="")
