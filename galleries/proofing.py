@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePath
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -460,15 +459,17 @@ def _write_to_sitter(gallery: Gallery, name: str, *, once: str, now: datetime, *
     link = credentials.grant(
         scope="gallery", target=gallery.public_id, now=now, holder_id=sitter.pk, holder_label=str(sitter)
     )
-    zone = ZoneInfo(gallery.shoot.booking.location.zone)
+    picks = gallery.picks.count()
     pause = gallery.pauses.filter(reason=PauseReason.CHOOSING, ended_at=None).first()
     context: dict[str, object] = {
         "gallery": gallery,
         "link": link.url,
         "due_at": deadlines.local_promise(gallery),
         "if_answered_at": deadlines.promise_if_answered(gallery, now=now),
-        "announced_at": announced_step_at(pause).astimezone(zone) if pause else None,
-        "picks": gallery.picks.count(),
+        "announced_at": announced_step_at(pause) if pause else None,
+        "zone": gallery.shoot.booking.location.zone,
+        "picks": picks,
+        "included_left": max(gallery.finals_included - picks, 0),
         **facts,
     }
     return queue_message(name, to=sitter, about=gallery, context=context, now=now, once=once) is not None

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -22,6 +22,10 @@ from galleries.models import Guard
 from galleries.workroom import workroom
 from studio import storage
 
+if TYPE_CHECKING:
+    from galleries.imaging.retouch import Parameters
+
+PREVIEW_EDGE = 1400  # what a slider shows while it is dragged
 HEAT = "guard-heat"  # the guard's heat map, kept as a rendition of its Version
 
 
@@ -85,7 +89,13 @@ def draft(
 
     The first operation carries what was asked for. Raises jobs.JobRefused when the original cannot be read.
     """
-    made = child.draft(source, folder, dict(wanted), may_find_face=may_find_face, credits=credits)
+    made = child.draft(
+        source,
+        folder / "draft.jpg",
+        parameters=_parameters(wanted),
+        credits=credits,
+        look_for_faces=may_find_face,
+    )
     if isinstance(made, Refusal):
         raise jobs.JobRefused(_(made.sentence))
     done = [
@@ -94,6 +104,13 @@ def draft(
     ]
     asked = {"recipe": "draft", "version": 1, "parameters": dict(wanted), "notes": list(made.notes)}
     return Made(made.path, made.width, made.height, [asked, *done])
+
+
+def _parameters(wanted: Mapping[str, float]) -> "Parameters":
+    from galleries.imaging.retouch import Parameters
+
+    values: dict[str, Any] = dict(wanted)
+    return Parameters(**values)
 
 
 def untouched(source: Path, folder: Path, *, credits: Credits) -> Made:
@@ -113,7 +130,6 @@ class Verdict:
     guard: str
     report: dict[str, Any] = field(default_factory=dict)
     heat: Path | None = None
-    heat_size: tuple[int, int] = (0, 0)
 
 
 def not_measured(why: str) -> Verdict:
@@ -123,10 +139,10 @@ def not_measured(why: str) -> Verdict:
 
 def measure(before: Path, after: Path, folder: Path) -> Verdict:
     """Measure a Version against its original; both may be any file the studio has accepted."""
-    found = child.measure(before, after, folder)
-    if isinstance(found, Refusal):
-        return not_measured(_(found.sentence))
-    report = found.report
+    heat = folder / "heat.png"
+    report = child.measure(before, after, heat=heat)
+    if isinstance(report, Refusal):
+        return not_measured(_(report.sentence))
     facts = {
         "findings": [
             {"kind": each.kind, "value": each.value, "limit": each.limit, "is_blocking": each.is_blocking}
@@ -134,17 +150,22 @@ def measure(before: Path, after: Path, folder: Path) -> Verdict:
         ],
         "numbers": dict(report.numbers),
         "faces": report.face_count,
-        "reason": report.reason,
         "why": str(REASONS.get(report.reason, report.reason)),
     }
-    return Verdict(str(report.status), facts, found.heat, (found.heat_width, found.heat_height))
+    return Verdict(str(report.status), facts, heat if heat.exists() else None)
 
 
 def preview(screen_key: str, wanted: Mapping[str, float], *, may_find_face: bool) -> bytes:
     """The draft at screen size as JPEG bytes, from the photo's SCREEN rendition."""
     with workroom() as room:
         source = storage.fetch_to(storage.derived(), screen_key, room)
-        made = child.draft(source, room, dict(wanted), may_find_face=may_find_face)
+        made = child.draft(
+            source,
+            room / "preview.jpg",
+            parameters=_parameters(wanted),
+            edge=PREVIEW_EDGE,
+            look_for_faces=may_find_face,
+        )
         if isinstance(made, Refusal):
             raise jobs.JobRefused(_(made.sentence))
         return made.path.read_bytes()

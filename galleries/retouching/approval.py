@@ -123,11 +123,11 @@ def _ask_to_look(gallery: Gallery, *, now: datetime) -> None:
         scope="gallery", target=gallery.public_id, now=now, holder_id=sitter.pk, holder_label=str(sitter)
     )
     pause = gallery.pauses.filter(reason=PauseReason.APPROVING, ended_at=None).first()
-    zone = ZoneInfo(gallery.shoot.booking.location.zone)
     context = {
         "gallery": gallery,
         "link": link.url,
-        "silence_ends_at": silence_ends_at(pause).astimezone(zone) if pause else None,
+        "silence_ends_at": silence_ends_at(pause) if pause else None,
+        "zone": gallery.shoot.booking.location.zone,
         "if_answered_at": deadlines.promise_if_answered(gallery, now=now),
     }
     once = f"retouch_shown:{gallery.pk}:{now:%Y%m%dT%H%M%S%f}"

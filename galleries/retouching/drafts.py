@@ -8,6 +8,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from galleries import jobs, workbench
+from galleries.intake import on_accepted
 from galleries.models import Gallery, Job, JobKind, PhotoFile, Pick, Rendition, Retouch, Upload, Version
 from galleries.renditions import clear_strays, look_of
 from galleries.retouching.rows import (
@@ -199,6 +200,7 @@ def add(version: Version, retouch_id: int, strengths: Mapping[str, float], *, no
     return True
 
 
+@on_accepted("hand_in")
 def receive_hand_in(
     *, upload: Upload, format: str, width: int, height: int, by: Actor, now: datetime
 ) -> Version | None:

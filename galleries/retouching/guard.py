@@ -1,6 +1,7 @@
 """The guard: each Version measured against its original, the report for staff, the words for the client."""
 
 from datetime import datetime
+from pathlib import Path
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -62,15 +63,17 @@ def _measured(version: Version, *, now: datetime) -> workbench.Verdict:
         before = storage.fetch_to(storage.originals(), original.key, room)
         after = storage.fetch_to(store_of(version), version.key, room)
         verdict = workbench.measure(before, after, room)
-        if verdict.heat is not None and heat_of(version) is None:
+        if heat_of(version) is None:
             _keep_heat(version, verdict, now=now)
     return verdict
 
 
 def _keep_heat(version: Version, verdict: workbench.Verdict, *, now: datetime) -> None:
-    key = storage.random_key(folder_of(version.retouch), ".jpg")
-    kept = storage.put(storage.derived(), key, verdict.heat or "")
-    width, height = verdict.heat_size
+    if verdict.heat is None:
+        return
+    width, height = png_size(verdict.heat)
+    key = storage.random_key(folder_of(version.retouch), ".png")
+    kept = storage.put(storage.derived(), key, verdict.heat)
     Rendition.objects.create(
         photo=version.retouch.pick.photo,
         version=version,
@@ -78,6 +81,7 @@ def _keep_heat(version: Version, verdict: workbench.Verdict, *, now: datetime) -
         recipe_version=1,
         digest="",
         key=key,
+        format="png",
         width=width,
         height=height,
         size=kept.size,
@@ -85,6 +89,13 @@ def _keep_heat(version: Version, verdict: workbench.Verdict, *, now: datetime) -
         crc32=kept.crc32,
         made_at=now,
     )
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG file, from its first chunk (PNG specification, 11.2.1)."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
 
 
 def heat_of(version: Version) -> Rendition | None:

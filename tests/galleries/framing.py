@@ -1,0 +1,46 @@
+"""Frames of a gallery for tests of choosing and retouching: rows alone, or with a real portrait behind them."""
+
+from datetime import datetime
+from pathlib import Path
+
+from galleries.models import Gallery, Photo, PhotoFile
+from studio import storage
+from studio.actors import Actor, ActorKind
+from tests.portraits import GRACE_HOPPER
+
+CLIENT = Actor(ActorKind.CLIENT, 1, "Ada Example")
+ANA = Actor(ActorKind.USER, 2, "Ana Photographer")
+
+
+def make_photo(gallery: Gallery, number: int, *, now: datetime, **fields: object) -> Photo:
+    """The row of an accepted frame, without bytes."""
+    defaults: dict[str, object] = {
+        "name": f"DSC_{number:04d}.NEF",
+        "width": 4000,
+        "height": 6000,
+        "dominant_colour": "#806a58",
+        "accepted_at": now,
+    }
+    return Photo.objects.create(gallery=gallery, number=number, **{**defaults, **fields})
+
+
+def make_photos(gallery: Gallery, count: int, *, now: datetime, **fields: object) -> list[Photo]:
+    return [make_photo(gallery, number, now=now, **fields) for number in range(1, count + 1)]
+
+
+def store_original(photo: Photo, *, now: datetime, path: Path = GRACE_HOPPER) -> PhotoFile:
+    """Put a portrait into the originals store as this photo's file."""
+    key = storage.random_key(f"s{photo.gallery.shoot.public_id}", path.suffix)
+    kept = storage.put(storage.originals(), key, path)
+    return PhotoFile.objects.create(
+        photo=photo,
+        gallery=photo.gallery,
+        format="jpeg",
+        name=photo.name,
+        key=key,
+        size=kept.size,
+        sha256=kept.sha256,
+        crc32=kept.crc32,
+        stored_at=now,
+        checked_at=now,
+    )
