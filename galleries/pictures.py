@@ -6,14 +6,12 @@ again, so a revoked link, an unpublished photo or a lost role ends the picture, 
 
 from datetime import datetime
 
-from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from bookings.models import Allocation
-from galleries import ranges
+from galleries import ranges, renditions
 from galleries.imaging.recipes import FINALS, GRID, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Version
 from galleries.rights import SEES_PICTURES, roles_at
@@ -33,16 +31,9 @@ def picture_url(rendition: Rendition, *, now: datetime | None = None) -> str:
     )
 
 
-def is_money_open(gallery: Gallery) -> bool:
-    """Whether something of the booking's price is still to be paid."""
-    booking = gallery.shoot.booking
-    paid = Allocation.objects.filter(booking=booking).aggregate(sum=Sum("amount"))["sum"] or 0
-    return paid < booking.price
-
-
 def client_recipes(gallery: Gallery) -> tuple[Recipe, ...]:
     """What a client may see of a published photo, smallest first; while money is open, thumbs and patterned proofs."""
-    return (THUMB, PROOF_UNPAID) if is_money_open(gallery) else (THUMB, GRID, PROOF)
+    return (THUMB, PROOF_UNPAID) if renditions.is_money_open(gallery) else (THUMB, GRID, PROOF)
 
 
 def may_client_see(rendition: Rendition, *, now: datetime) -> bool:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils.translation import gettext as _
 
+from bookings.models import Allocation
 from galleries import jobs
 from galleries.imaging import child
 from galleries.imaging.crop import Crop, Head
 from galleries.imaging.metadata import Credits
-from galleries.imaging.recipes import PROOFS, RECIPES, SCREEN, Recipe, digest
+from galleries.imaging.recipes import PROOF_UNPAID, PROOFS, RECIPES, SCREEN, Recipe, digest
 from galleries.imaging.refusals import Refusal
 from galleries.imaging.render import Rendered
 from galleries.imaging.watermark import Mark
@@ -29,6 +30,18 @@ from studio.models import Studio
 
 WANTED: tuple[Recipe, ...] = (*PROOFS, SCREEN)  # what every photo has as soon as it is accepted
 _LOCK_CLASS = 0x52454E  # "REN": our part of the advisory lock numbers
+
+
+def wanted_by(gallery: Gallery) -> tuple[Recipe, ...]:
+    """What every photo of the gallery has: while money is open, the fully marked proof as well."""
+    return (*WANTED, PROOF_UNPAID) if is_money_open(gallery) else WANTED
+
+
+def is_money_open(gallery: Gallery) -> bool:
+    """Whether something of the booking's price is still to be paid."""
+    booking = gallery.shoot.booking
+    paid = Allocation.objects.filter(booking=booking).aggregate(sum=Sum("amount"))["sum"] or 0
+    return paid < booking.price
 
 
 class NoOriginal(jobs.JobRefused):
@@ -218,9 +231,24 @@ def original_of(photo: Photo) -> PhotoFile | None:
 
 
 def missing_of(photo: Photo) -> list[Recipe]:
-    """The recipes every photo wants and this one lacks."""
+    """The recipes every photo of its gallery wants and this one lacks."""
     have = set(photo.renditions.filter(version=None).values_list("recipe", "recipe_version"))
-    return [recipe for recipe in WANTED if (recipe.name, recipe.version) not in have]
+    return [recipe for recipe in wanted_by(photo.gallery) if (recipe.name, recipe.version) not in have]
+
+
+def state_missing(*, gallery: Gallery, now: datetime) -> int:
+    """State a job for each photo of the gallery that lacks what it should have. Returns how many lack something.
+
+    For publishing proofs (money may have become open since the frames came) and after a recipe changed.
+    """
+    lacking = 0
+    for photo in gallery.photos.all():
+        missing = missing_of(photo)
+        if missing:
+            lacking += 1
+            facts = {"recipes": sorted(f"{recipe.name} {recipe.version}" for recipe in missing)}
+            jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, parameters=facts, now=now)
+    return lacking
 
 
 @contextmanager
@@ -250,14 +278,10 @@ def clear_strays(folder: str) -> int:
 
 @jobs.handler(JobKind.RENDITIONS)
 def make_renditions(job: Job, now: datetime) -> None:
-    """Make what the photo lacks. `parameters["recipes"]` names recipes; without it, those every photo wants."""
-    photo = job.photo
-    if photo is None:
-        return
-    wanted = [RECIPES[name] for name in job.parameters.get("recipes", ())] or list(WANTED)
-    ensure(photo=photo, recipes=wanted, now=now)
-    if "recipes" not in job.parameters:
-        _forget_outdated(photo)
+    """Make what the photo lacks, then drop the files of older recipes."""
+    if job.photo is not None:
+        ensure(photo=job.photo, recipes=wanted_by(job.gallery), now=now)
+        _forget_outdated(job.photo)
 
 
 def _forget_outdated(photo: Photo) -> None:
