@@ -1,6 +1,6 @@
 """Open slots through the database: what the loader fetches and what it leaves out."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
