@@ -103,6 +103,9 @@ class Studio(models.Model):
     copyright_line = models.CharField(max_length=200, blank=True)
     has_public_on_time_badge = models.BooleanField(default=False)
     alert_webhook_url = models.URLField(blank=True)
+    cover_key = models.CharField(max_length=200, blank=True, help_text=_("Picture of the front page, in the store."))
+    cover_width = models.PositiveIntegerField(default=0)
+    cover_height = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_studio")]

@@ -1,0 +1,46 @@
+"""What upper apps add to the page of a booking: the gallery, its promise. Bookings know nothing of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
+
+from bookings.models import Booking
+
+Gather = Callable[[HttpRequest, Booking, datetime], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A template and the function that gathers what it shows (None: nothing)."""
+
+    template: str
+    gather: Gather
+
+
+_extras: dict[str, list[Extra]] = {"client": [], "desk": []}
+
+
+def extra(page: str, *, template: str) -> Callable[[Gather], Gather]:
+    """Register an addition to the client's ("client") or the studio's ("desk") page of a booking."""
+
+    def decorate(gather: Gather) -> Gather:
+        _extras[page].append(Extra(template, gather))
+        return gather
+
+    return decorate
+
+
+def rendered(page: str, request: HttpRequest, booking: Booking, now: datetime) -> list[SafeString]:
+    """The additions to one page, ready to be placed."""
+    found = []
+    for item in _extras[page]:
+        context = item.gather(request, booking, now)
+        if context is not None:
+            html = render_to_string(item.template, {**context, "booking": booking, "now": now}, request)
+            found.append(mark_safe(html))  # noqa: S308 — made by our own template, escaped there
+    return found

@@ -1,0 +1,146 @@
+"""What clients and staff type. Shape is checked here; what is allowed is decided by the domain."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import PaymentMethod, SessionType
+from studio.models import Location
+
+
+class ChoiceOfTime(forms.Form):
+    """Where, with which add-ons, and from which day on. Anything unreadable falls back to the first choice."""
+
+    location = forms.CharField(required=False)
+    week = forms.IntegerField(required=False, min_value=0, max_value=520)
+
+    def __init__(self, data: Any, *, session_type: SessionType) -> None:
+        super().__init__(data)
+        self.session_type = session_type
+        self.locations = list(session_type.locations.filter(is_active=True))
+        self.offered = list(session_type.add_ons.filter(is_active=True))
+        self.is_valid()
+
+    @property
+    def chosen_location(self) -> Location:
+        wanted = self.cleaned_data.get("location")
+        return next((place for place in self.locations if place.slug == wanted), self.locations[0])
+
+    @property
+    def add_ons(self) -> dict[int, int]:
+        """Add-on pk → count, read from fields `add-<pk>`; counts outside 1…max are left out."""
+        chosen = {}
+        for add_on in self.offered:
+            raw = str(self.data.get(f"add-{add_on.pk}", "0"))
+            count = int(raw) if raw.isdecimal() and len(raw) < 4 else 0
+            if 0 < count <= add_on.max_count:
+                chosen[add_on.pk] = count
+        return chosen
+
+    @property
+    def week_number(self) -> int:
+        return self.cleaned_data.get("week") or 0
+
+
+class HoldForm(forms.Form):
+    """One start time, pressed. The add-ons come beside it as `add-<pk>`."""
+
+    location = forms.CharField()
+    starts_at = forms.DateTimeField(input_formats=["iso8601", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
+    form_token = forms.UUIDField()
+    pays_at_studio = forms.BooleanField(required=False)
+
+
+class DetailsForm(forms.Form):
+    """Who books. Nothing else is asked before payment."""
+
+    name = forms.CharField(
+        label=_("Your name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+    email = forms.EmailField(
+        label=_("E-mail"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        help_text=_("Your private link comes here. No account, no password."),
+    )
+    mobile = forms.CharField(
+        label=_("Mobile"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel", "type": "tel"}),
+        help_text=_("Only for the day itself: if you or we run late."),
+    )
+    firm = forms.CharField(
+        label=_("Firm, for the receipt"),
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    sitter_name = forms.CharField(
+        label=_("Who is in the picture, if it is not you"), max_length=150, required=False
+    )
+    zone = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput(attrs={"data-zone": ""}))
+    policy_accepted = forms.BooleanField(
+        label=_("I accept the booking conditions"),
+        required=True,
+        error_messages={"required": _("Please accept the booking conditions.")},
+    )
+
+
+class SitterForm(forms.Form):
+    """Who is in the picture, when somebody else booked."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    email = forms.EmailField(
+        label=_("E-mail"),
+        max_length=254,
+        help_text=_("The pictures and the questions about showing them go to this address."),
+    )
+    called = forms.CharField(label=_("What shall we call them"), max_length=80, required=False)
+    pronounced = forms.CharField(label=_("How is it said"), max_length=120, required=False)
+    pronoun = forms.CharField(label=_("Pronoun"), max_length=40, required=False)
+    access_needs = forms.CharField(
+        label=_("Anything we should prepare so that they get around easily"), max_length=300, required=False
+    )
+    is_minor = forms.BooleanField(label=_("Under 18"), required=False)
+    guardian_name = forms.CharField(
+        label=_("Guardian who comes along and signs"), max_length=150, required=False
+    )
+
+    def __init__(self, *args: Any, allows_minors: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not allows_minors:
+            del self.fields["is_minor"], self.fields["guardian_name"]
+
+
+NERVES = {
+    "blink": _("I blink"),
+    "smile": _("I dislike my smile"),
+    "last_time": _("Last time was bad"),
+    "camera": _("I freeze in front of a camera"),
+    "time": _("I am short of time"),
+}
+
+
+class NervesForm(forms.Form):
+    """What makes somebody nervous. Optional, private, erased 30 days after delivery."""
+
+    nerves = forms.MultipleChoiceField(
+        label=_("Tap what fits"), choices=NERVES, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    words = forms.CharField(
+        label=_("Anything else"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class PaymentForm(forms.Form):
+    """Money taken by staff."""
+
+    amount = forms.DecimalField(label=_("Amount"), min_value=0, max_digits=9, decimal_places=2)
+    method = forms.ChoiceField(
+        label=_("How"),
+        choices=[choice for choice in PaymentMethod.choices if choice[0] != PaymentMethod.STRIPE],
+    )

@@ -1,0 +1,80 @@
+"""What the bookings show on the desk: today, the next days, requests and what is stuck."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import Booking, Refund, Shoot
+from bookings.statuses import BookingStatus, RefundStatus
+from studio import desk
+from studio.accounts import roles_of
+from studio.models import Message, MessageStatus, Role, User, WebhookEvent
+from studio.views import LANDINGS
+
+LANDINGS["booking"] = "booking"
+FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
+DAY = FRONT | {Role.ARTIST}
+
+desk.link("desk_bookings", label=_("Bookings"), order=10, roles=FRONT)
+
+
+def _own_resource(request: HttpRequest) -> int | None:
+    """An artist sees only their own day; whoever is owner or photographer sees all."""
+    if roles_of(request.user) & FRONT or not isinstance(request.user, User):
+        return None
+    resource = getattr(request.user, "resource", None)
+    return resource.pk if resource else 0
+
+
+def _split(shoots: list[Shoot], now: datetime) -> tuple[list[Shoot], list[Shoot]]:
+    today, later = [], []
+    for shoot in shoots:
+        zone = ZoneInfo(shoot.booking.location.zone)
+        is_today = shoot.booking.starts_at.astimezone(zone).date() == now.astimezone(zone).date()
+        (today if is_today else later).append(shoot)
+    return today, later
+
+
+@desk.panel("today", template="bookings/panels/today.html", order=10, wide=True, roles=DAY)
+def today(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
+    """Today's sessions at a glance, with the one next action of each."""
+    from bookings.staff_views import shoots_of_day
+
+    shoots, _later = _split(shoots_of_day(now=now, days=0, user_resource=_own_resource(request)), now)
+    return {"shoots": shoots, "sees_money": bool(roles_of(request.user) & FRONT)}
+
+
+@desk.panel("next_days", template="bookings/panels/next_days.html", order=30, roles=DAY)
+def next_days(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
+    """The sessions of the next days."""
+    from bookings.staff_views import shoots_of_day
+
+    _today, later = _split(shoots_of_day(now=now, days=4, user_resource=_own_resource(request)), now)
+    return {"shoots": later[:12], "more": max(0, len(later) - 12)}
+
+
+@desk.panel("requests", template="bookings/panels/requests.html", order=15, roles=FRONT)
+def requests(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """Bookings that wait for the studio's yes."""
+    waiting = Booking.objects.filter(status=BookingStatus.REQUESTED).select_related(
+        "payer", "session_type", "location"
+    )
+    rows = list(waiting.order_by("starts_at")[:20])
+    return {"bookings": rows} if rows else None
+
+
+@desk.panel("stuck", template="bookings/panels/stuck.html", order=5, wide=True, roles=FRONT)
+def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """What needs a person: refunds, mails and payment events that did not go through."""
+    found = {
+        "refunds": list(
+            Refund.objects.filter(status=RefundStatus.FAILED).select_related("payment__payer")[:10]
+        ),
+        "mails": list(Message.objects.filter(status=MessageStatus.FAILED).order_by("-pk")[:10]),
+        "events": list(WebhookEvent.objects.filter(handled_at=None, attempts__gte=5)[:10]),
+    }
+    return found if any(found.values()) else None

@@ -1,0 +1,290 @@
+"""The client's private page of a booking: see, pay, move, cancel, say who sits, what worries, and what may be shown."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from bookings import availability, checkout, extras, holds, ics, lifecycle, payments, policy
+from bookings.forms import NERVES, NervesForm, SitterForm
+from bookings.models import Booking, ConsentPurpose, Shoot
+from bookings.refusals import NotNow, Refused, SlotTaken
+from bookings.statuses import BookingStatus, CheckoutStatus
+from bookings.stripe_gateway import GatewayError
+from bookings.tasks import reconcile
+from bookings.views import HELD_HERE, WEEK, by_day, forecast_of, summary_of
+from studio import credentials
+from studio.actors import Actor, ActorKind
+from studio.background import ring
+
+PUBLICATION = (ConsentPurpose.PORTFOLIO, ConsentPurpose.SOCIAL, ConsentPurpose.BEFORE_AFTER)
+
+
+def open_booking(request: HttpRequest, public_id: str, *, now: datetime) -> tuple[Booking, Actor]:
+    """The booking, if this browser opened its link or placed it. Raises Http404 otherwise, existing or not."""
+    credential = credentials.opened(request, scope="booking", target=public_id, now=now)
+    if credential is None and public_id not in request.session.get(HELD_HERE, []):
+        raise Http404
+    booking = (
+        Booking.objects.select_related("session_type", "location", "payer")
+        .filter(public_id=public_id)
+        .first()
+    )
+    if booking is None:
+        raise Http404
+    if credential is not None and credential.holder_id is not None:
+        return booking, Actor(ActorKind.CLIENT, credential.holder_id, credential.holder_label)
+    payer = booking.payer
+    return booking, Actor(ActorKind.CLIENT, payer.pk if payer else None, payer.name if payer else "")
+
+
+@require_GET
+def booking(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Everything about one booking. While it is held it leads back to the details or waits for the payment."""
+    now = timezone.now()
+    try:
+        found, by = open_booking(request, public_id, now=now)
+    except Http404:
+        return render(request, "studio/dead_link.html", status=404)
+    if found.status == BookingStatus.HELD:
+        return _unpaid(request, found)
+    if found.status == BookingStatus.EXPIRED:
+        return redirect("booking_details", public_id)
+    shoot = found.shoots.select_related("sitter").order_by("pk").first()
+    context = {
+        "booking": found,
+        "forecast": forecast_of(found),
+        "balance": payments.balance(found),
+        "may_move": policy.may_move(starts_at=found.starts_at, moved_count=found.moved_count, at=now),
+        "is_over": found.ends_at <= now,
+        "is_sitter": shoot is not None and shoot.sitter_id == by.id,
+        "is_payer": found.payer_id == by.id,
+        "sitter_form": _sitter_form(found, shoot),
+        "nerves_form": _nerves_form(shoot),
+        "nerves_chosen": [NERVES[key] for key in shoot.nerves if key in NERVES] if shoot else [],
+        "consents": _consents(shoot) if shoot else [],
+        "extras": extras.rendered("client", request, found, now),
+        **summary_of(found),
+    }
+    return render(request, "bookings/booking.html", context)
+
+
+def _unpaid(request: HttpRequest, found: Booking) -> HttpResponse:
+    """Back from the payment page: the word of the bank is on its way, or the client came back without paying."""
+    if "paid" not in request.GET:
+        return redirect("booking_details", found.public_id)
+    if found.checkouts.filter(status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN]).exists():
+        ring(reconcile)  # a bell only: asks Stripe sooner than the sweep would
+    return render(request, "bookings/waiting.html", {"booking": found, **summary_of(found)})
+
+
+def _nerves_form(shoot: Shoot | None) -> NervesForm:
+    initial = {
+        "nerves": shoot.nerves if shoot else [],
+        "words": shoot.nerves_text if shoot else "",
+    }
+    return NervesForm(initial=initial)
+
+
+def _sitter_form(found: Booking, shoot: Shoot | None) -> SitterForm:
+    person = shoot.sitter if shoot else None
+    initial = {
+        "name": person.name if person else "",
+        "email": person.email if person else "",
+        "called": person.called if person else "",
+        "pronounced": person.pronounced if person else "",
+        "pronoun": person.pronoun if person else "",
+        "access_needs": shoot.access_needs if shoot else "",
+        "is_minor": shoot.sitter_is_minor if shoot else False,
+        "guardian_name": shoot.guardian_name if shoot else "",
+    }
+    return SitterForm(initial=initial, allows_minors=found.session_type.allows_minors)
+
+
+def _consents(shoot: Shoot) -> list[dict[str, object]]:
+    """Each publication purpose with its latest answer; a minor is not asked."""
+    if shoot.sitter_is_minor:
+        return []
+    answers = {row.purpose: row for row in shoot.consents.order_by("pk")}
+    return [
+        {
+            "purpose": purpose,
+            "is_given": answers[purpose].is_given if purpose in answers else False,
+            "answered_at": answers[purpose].answered_at if purpose in answers else None,
+        }
+        for purpose in PUBLICATION
+    ]
+
+
+@require_POST
+def pay(request: HttpRequest, public_id: str) -> HttpResponse:
+    """To the payment page for what is still open."""
+    now = timezone.now()
+    found, _by = open_booking(request, public_id, now=now)
+    try:
+        return HttpResponseRedirect(checkout.open_checkout(booking_id=found.pk, purpose="balance", now=now))
+    except NotNow as refusal:
+        messages.info(request, refusal.sentence)
+    except GatewayError:
+        messages.error(
+            request, _("The payment page cannot be reached just now. Please try again in a minute.")
+        )
+    return redirect("booking", public_id)
+
+
+@require_http_methods(["GET", "POST"])
+def move(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Another time for the same session, with the same people where they are free."""
+    now = timezone.now()
+    found, by = open_booking(request, public_id, now=now)
+    nearby: dict[object, object] = {}
+    zone = ZoneInfo(found.location.zone)
+    if request.method == "POST":
+        starts_at = parse_datetime(request.POST.get("starts_at", "")[:40])
+        try:
+            if starts_at is None or starts_at.tzinfo is None:
+                raise NotNow(_("This time could not be read. Please choose again."))
+            lifecycle.move_to(booking_id=found.pk, starts_at=starts_at, by=by, now=now)
+        except SlotTaken as refusal:
+            messages.warning(request, refusal.sentence)
+            nearby = dict(by_day(refusal.nearby, zone))
+        except Refused as refusal:
+            messages.warning(request, refusal.sentence)
+        else:
+            messages.success(request, _("Moved. The new time is in your mail, with a new calendar entry."))
+            return redirect("booking", public_id)
+    week = int(raw) if (raw := request.GET.get("week", "0")).isdecimal() and len(raw) < 4 else 0
+    first_on = now.astimezone(zone).date() + timedelta(days=WEEK * week)
+    slots = availability.cast_slots(
+        holds.cast_of(found),
+        first_on=first_on,
+        last_on=first_on + timedelta(days=WEEK - 1),
+        now=now,
+        ignoring=found.pk,
+    )
+    context = {
+        "booking": found,
+        "days": by_day(slots, zone),
+        "nearby": nearby,
+        "may_move": policy.may_move(starts_at=found.starts_at, moved_count=found.moved_count, at=now),
+        "previous": f"?week={week - 1}" if week else "",
+        "next": f"?week={week + 1}" if (week + 1) * WEEK <= found.session_type.horizon_days else "",
+        "first_on": first_on,
+        "last_on": first_on + timedelta(days=WEEK - 1),
+        **summary_of(found),
+    }
+    return render(request, "bookings/move.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The refund first, then the button."""
+    now = timezone.now()
+    found, by = open_booking(request, public_id, now=now)
+    if request.method == "POST":
+        try:
+            lifecycle.cancel(booking_id=found.pk, by=by, now=now)
+        except Refused as refusal:
+            messages.warning(request, refusal.sentence)
+        else:
+            messages.success(request, _("Cancelled. You have it in your mail."))
+        return redirect("booking", public_id)
+    context = {
+        "booking": found,
+        "refund": lifecycle.refund_preview(booking=found, now=now),
+        **summary_of(found),
+    }
+    return render(request, "bookings/cancel.html", context)
+
+
+def _shoot_of(found: Booking) -> Shoot:
+    shoot = found.shoots.order_by("pk").first()
+    if shoot is None:
+        raise Http404
+    return shoot
+
+
+@require_POST
+def sitter(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Somebody else is in the picture, or they tell us what to call them."""
+    now = timezone.now()
+    found, by = open_booking(request, public_id, now=now)
+    form = SitterForm(request.POST, allows_minors=found.session_type.allows_minors)
+    if form.is_valid():
+        try:
+            lifecycle.set_sitter(shoot_id=_shoot_of(found).pk, by=by, now=now, **form.cleaned_data)
+        except Refused as refusal:
+            messages.warning(request, refusal.sentence)
+        else:
+            messages.success(request, _("Thank you. We know who is coming."))
+    else:
+        messages.warning(
+            request, _("Please tell us the name and the e-mail address of the person in the picture.")
+        )
+    return HttpResponseRedirect(f"/booking/{public_id}/#sitter")
+
+
+@require_POST
+def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
+    """What makes somebody nervous: kept for the photographer alone, erased 30 days after delivery."""
+    now = timezone.now()
+    found, by = open_booking(request, public_id, now=now)
+    form = NervesForm(request.POST)
+    if form.is_valid():
+        try:
+            lifecycle.set_nerves(
+                shoot_id=_shoot_of(found).pk,
+                chips=form.cleaned_data["nerves"],
+                text=form.cleaned_data["words"],
+                by=by,
+                now=now,
+            )
+        except Refused as refusal:
+            messages.warning(request, refusal.sentence)
+        else:
+            messages.success(request, _("Thank you. Only your photographer reads this."))
+    else:
+        messages.warning(
+            request, _("This was longer than 2,000 characters, so it was not kept. Please shorten it.")
+        )
+    return HttpResponseRedirect(f"/booking/{public_id}/#nerves")
+
+
+@require_POST
+def consents(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Each purpose apart: what is ticked is given, what is not is withdrawn. Only changes are written."""
+    now = timezone.now()
+    found, by = open_booking(request, public_id, now=now)
+    shoot = _shoot_of(found)
+    try:
+        with transaction.atomic():
+            for purpose, is_given in lifecycle.consents_of(shoot).items():
+                wanted = purpose in request.POST
+                if purpose in PUBLICATION and wanted != bool(is_given):
+                    lifecycle.answer_consent(
+                        shoot_id=shoot.pk, purpose=purpose, is_given=wanted, by=by, now=now
+                    )
+    except Refused as refusal:
+        messages.warning(request, refusal.sentence)
+    else:
+        messages.success(request, _("Saved. You can change this at any time."))
+    return HttpResponseRedirect(f"/booking/{public_id}/#consents")
+
+
+@require_GET
+def calendar_file(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The session for any calendar."""
+    now = timezone.now()
+    found, _by = open_booking(request, public_id, now=now)
+    response = HttpResponse(
+        ics.calendar_text(found, method="PUBLISH", now=now), content_type="text/calendar; charset=utf-8"
+    )
+    response.headers["Content-Disposition"] = 'attachment; filename="session.ics"'
+    return response

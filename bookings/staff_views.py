@@ -1,0 +1,238 @@
+"""The day on the desk: who comes, who is here, who is done; one booking with its money and its way."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from bookings import extras, lifecycle, payments
+from bookings.forms import NERVES, PaymentForm
+from bookings.models import Booking, Shoot
+from bookings.refusals import Refused
+from bookings.statuses import BookingStatus
+from bookings.views import forecast_of, summary_of
+from studio.access import staff
+from studio.actors import Actor
+from studio.models import Message, Role, StatusChange
+from studio.templatetags.studio_tags import DECIMALS
+from studio.transitions import MoveRefused
+
+TABS = {
+    "coming": _("Coming"),
+    "past": _("Past"),
+    "open": _("Held and requested"),
+    "cancelled": _("Cancelled"),
+}
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_GET
+def bookings(request: HttpRequest) -> HttpResponse:
+    """All bookings, by where they stand, with a search over names, addresses and codes."""
+    now = timezone.now()
+    tab = request.GET.get("tab", "coming")
+    rows = Booking.objects.select_related("payer", "session_type", "location").prefetch_related(
+        "shoots__sitter"
+    )
+    match tab:
+        case "past":
+            rows = rows.filter(status=BookingStatus.CONFIRMED, ends_at__lt=now).order_by("-starts_at")
+        case "open":
+            rows = rows.filter(status__in=[BookingStatus.HELD, BookingStatus.REQUESTED]).order_by("starts_at")
+        case "cancelled":
+            rows = rows.filter(status__in=[BookingStatus.CANCELLED, BookingStatus.EXPIRED]).order_by(
+                "-starts_at"
+            )
+        case _:
+            tab = "coming"
+            rows = rows.filter(status=BookingStatus.CONFIRMED, ends_at__gte=now).order_by("starts_at")
+    query = request.GET.get("q", "").strip()[:100]
+    if query:
+        rows = rows.filter(
+            Q(payer__name__icontains=query)
+            | Q(payer__email__icontains=query)
+            | Q(shoots__sitter__name__icontains=query)
+            | Q(shoots__code__iexact=query)
+        ).distinct()
+    page = Paginator(rows, 30).get_page(request.GET.get("page"))
+    return render(
+        request, "bookings/desk_bookings.html", {"page": page, "tab": tab, "tabs": TABS, "query": query}
+    )
+
+
+def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict[str, Any]:
+    """Everything the studio sees of one booking."""
+    shoot_ids = list(found.shoots.values_list("pk", flat=True))
+    about = Q(model="bookings.booking", object_id=found.pk) | Q(
+        model="bookings.shoot", object_id__in=shoot_ids
+    )
+    balance = payments.balance(found)
+    return {
+        "booking": found,
+        "balance": balance,
+        "claims": found.claims.select_related("resource").order_by("works_from", "pk"),
+        "payments": [row.payment for row in found.allocations.select_related("payment") if row.payment],
+        "refunds": [row.refund for row in found.allocations.select_related("refund") if row.refund],
+        "mails": Message.objects.filter(about_model="bookings.booking", about_id=found.pk).order_by("-pk")[
+            :30
+        ],
+        "history": StatusChange.objects.filter(about).order_by("pk"),
+        "forecast": forecast_of(found),
+        "refund": lifecycle.refund_preview(booking=found, now=now),
+        "payment_form": PaymentForm(initial={"amount": _major(balance.due, found.currency)}),
+        "extras": extras.rendered("desk", request, found, now),
+        **summary_of(found),
+    }
+
+
+def _major(amount: int, currency: str) -> str:
+    decimals = DECIMALS.get(currency.upper(), 2)
+    return f"{amount / 10**decimals:.{decimals}f}"
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_GET
+def booking(request: HttpRequest, public_id: str) -> HttpResponse:
+    """One booking: people, times, money, messages, history."""
+    found = _found(public_id)
+    return render(request, "bookings/desk_booking.html", desk_context(request, found, now=timezone.now()))
+
+
+def _found(public_id: str) -> Booking:
+    return get_object_or_404(
+        Booking.objects.select_related("payer", "session_type", "location"), public_id=public_id
+    )
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_POST
+def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The studio cancels: everything goes back, with a reason on record."""
+    found = _found(public_id)
+    reason = request.POST.get("reason", "").strip()[:300]
+    try:
+        lifecycle.cancel(
+            booking_id=found.pk,
+            by=Actor.user(request.user),
+            now=timezone.now(),
+            reason=reason or _("The studio cancelled."),
+            full_refund=True,
+        )
+    except Refused as refusal:
+        messages.warning(request, refusal.sentence)
+    else:
+        messages.success(request, _("Cancelled. The client is told, and everything paid goes back."))
+    return redirect("desk_booking", public_id)
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_POST
+def payment(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Write down money taken by hand."""
+    found = _found(public_id)
+    form = PaymentForm(request.POST)
+    if not form.is_valid():
+        messages.warning(request, _("Please give an amount and how it was paid."))
+        return redirect("desk_booking", public_id)
+    amount = int(form.cleaned_data["amount"].scaleb(DECIMALS.get(found.currency.upper(), 2)))
+    try:
+        payments.record_by_staff(
+            booking_id=found.pk,
+            method=form.cleaned_data["method"],
+            amount=amount,
+            by=Actor.user(request.user),
+            now=timezone.now(),
+        )
+    except Refused as refusal:
+        messages.warning(request, refusal.sentence)
+    else:
+        messages.success(request, _("Written down."))
+    return redirect("desk_booking", public_id)
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_POST
+def decide(request: HttpRequest, public_id: str) -> HttpResponse:
+    """A request is taken or declined."""
+    found, by, now = _found(public_id), Actor.user(request.user), timezone.now()
+    try:
+        if request.POST.get("answer") == "yes":
+            lifecycle.confirm(booking_id=found.pk, by=by, now=now)
+            messages.success(request, _("Confirmed. The client is told."))
+        else:
+            lifecycle.decline(
+                booking_id=found.pk, by=by, now=now, reason=request.POST.get("reason", "")[:300]
+            )
+            messages.success(request, _("Declined. The client is told, and everything paid goes back."))
+    except (Refused, MoveRefused) as refusal:
+        messages.warning(request, str(refusal))
+    return redirect("desk_booking", public_id)
+
+
+VERBS = {"check-in": lifecycle.check_in, "complete": lifecycle.complete, "no-show": lifecycle.no_show}
+SAID = {
+    "check-in": _("Checked in. Frames from this room go to this session now."),
+    "complete": _("Completed. The promise runs."),
+    "no-show": _("Written down: did not come."),
+}
+
+
+@staff(Role.PHOTOGRAPHER, Role.ARTIST)
+@require_POST
+def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
+    """Check in, complete, no-show: one tap each."""
+    shoot = get_object_or_404(Shoot.objects.select_related("booking"), public_id=public_id)
+    if verb not in VERBS:
+        raise Http404
+    try:
+        VERBS[verb](shoot_id=shoot.pk, by=Actor.user(request.user), now=timezone.now())
+    except Refused as refusal:
+        messages.warning(request, refusal.sentence)
+    except MoveRefused:
+        messages.warning(request, _("That does not fit: the session is “%s”.") % shoot.get_status_display())
+    else:
+        messages.success(request, SAID[verb])
+    if request.POST.get("back") == "booking":
+        return redirect("desk_booking", shoot.booking.public_id)
+    return redirect("desk")
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_GET
+def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Behind a tap, for the photographer alone: never on a shared screen, in a list, a search or a feed."""
+    shoot = get_object_or_404(
+        Shoot.objects.select_related("sitter", "booking__location"), public_id=public_id
+    )
+    chips = [NERVES[key] for key in shoot.nerves if key in NERVES]
+    return render(
+        request, "bookings/desk_nerves.html", {"shoot": shoot, "chips": chips, "booking": shoot.booking}
+    )
+
+
+def shoots_of_day(*, now: datetime, days: int, user_resource: int | None = None) -> list[Shoot]:
+    """Sessions whose local day at their location is today (0) or one of the next days, in order."""
+    window = Q(starts_at__gte=now - timedelta(days=1), starts_at__lt=now + timedelta(days=days + 2))
+    rows = (
+        Shoot.objects.filter(window, booking__status=BookingStatus.CONFIRMED)
+        .select_related("sitter", "booking__payer", "booking__session_type", "booking__location")
+        .prefetch_related("booking__claims__resource", "booking__add_ons__add_on")
+        .order_by("booking__starts_at")
+    )
+    if user_resource is not None:
+        rows = rows.filter(booking__claims__resource=user_resource).distinct()
+    found = []
+    for shoot in rows:
+        zone = ZoneInfo(shoot.booking.location.zone)
+        ahead = (shoot.booking.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
+        if 0 <= ahead <= days:
+            found.append(shoot)
+    return found

@@ -1,0 +1,296 @@
+"""The public way to a booking: choose a session, a time, say who you are, pay."""
+
+import uuid
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from bookings import availability, checkout, holds, pricing, webhooks
+from bookings.forms import ChoiceOfTime, DetailsForm, HoldForm
+from bookings.models import Booking, SessionType
+from bookings.pricing import may_pay_at_studio
+from bookings.refusals import DetailsRefused, HoldOver, NotNow, NotOffered, SlotTaken
+from bookings.seating import Slot
+from bookings.statuses import BookingStatus
+from bookings.stripe_gateway import BadSignature, GatewayError
+from studio import promises, storage, throttles
+from studio.actors import Actor, ActorKind
+from studio.workdays import WorkdaysError
+
+HELD_HERE = "holds"  # session key: the bookings this browser holds, before any link was mailed
+WEEK = 7
+GUEST = Actor(ActorKind.CLIENT, None, "")
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """The sessions with length, price, finals included and the promise."""
+    session_types = SessionType.objects.filter(is_active=True, locations__is_active=True).distinct()
+    return render(
+        request,
+        "bookings/home.html",
+        {
+            "session_types": session_types.prefetch_related("add_ons", "locations"),
+            "studio_now": holds.studio_now(),
+        },
+    )
+
+
+@require_GET
+def session_type(request: HttpRequest, slug: str) -> HttpResponse:
+    """One session: its add-ons, and the start times that fit everybody. The same address as a fragment for htmx."""
+    found = get_object_or_404(SessionType, slug=slug, is_active=True, locations__is_active=True)
+    choice = ChoiceOfTime(request.GET, session_type=found)
+    context = {"session_type": found, "choice": choice, **times_of(choice, now=timezone.now())}
+    fragment = "bookings/_times.html" if getattr(request, "htmx", False) else "bookings/session_type.html"
+    return render(request, fragment, context)
+
+
+def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
+    """The open times of one week of choice, by day, with the price. Weeks count from today."""
+    place = choice.chosen_location
+    zone = ZoneInfo(place.zone)
+    today = now.astimezone(zone).date()
+    first_on = today + timedelta(days=WEEK * choice.week_number)
+    horizon = today + timedelta(days=choice.session_type.horizon_days)
+    add_ons = choice.add_ons
+    problem = ""
+    try:
+        cast = availability.cast_of(session_type=choice.session_type, location=place, add_ons=add_ons)
+        found = availability.cast_slots(
+            cast, first_on=first_on, last_on=min(first_on + timedelta(days=WEEK - 1), horizon), now=now
+        )
+        price = pricing.quote(
+            session_type=choice.session_type,
+            location=place,
+            add_ons=cast.add_ons,
+            studio_currency=holds.studio_now().currency,
+        )
+    except NotOffered as refusal:
+        found, price, problem = [], None, refusal.sentence
+    return {
+        "location": place,
+        "zone": zone,
+        "days": by_day(found, zone),
+        "price": price,
+        "problem": problem,
+        "add_ons": add_ons,
+        "may_pay_at_studio": may_pay_at_studio(choice.session_type),
+        "form_token": uuid.uuid4(),
+        "previous": _week_link(choice, -1) if choice.week_number else "",
+        "next": _week_link(choice, 1) if first_on + timedelta(days=WEEK) <= horizon else "",
+        "first_on": first_on,
+        "last_on": first_on + timedelta(days=WEEK - 1),
+    }
+
+
+def _week_link(choice: ChoiceOfTime, step: int) -> str:
+    query: dict[str, object] = {"location": choice.chosen_location.slug, "week": choice.week_number + step}
+    query |= {f"add-{pk}": count for pk, count in choice.add_ons.items()}
+    return "?" + urlencode(query)
+
+
+def by_day(slots: list[Slot], zone: ZoneInfo) -> dict[date, list[Slot]]:
+    """Slots under their local date."""
+    days: dict[date, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        days[slot.starts_at.astimezone(zone).date()].append(slot)
+    return dict(days)
+
+
+@require_POST
+def hold(request: HttpRequest, slug: str) -> HttpResponse:
+    """A start time was pressed: hold it for 15 minutes, or say why not and what is free nearby."""
+    now = timezone.now()
+    found = get_object_or_404(SessionType, slug=slug, is_active=True)
+    choice = ChoiceOfTime(request.POST, session_type=found)
+    form = HoldForm(request.POST)
+    if not form.is_valid() or not choice.locations:
+        return _not_held(request, choice, _("This time could not be read. Please choose again."), now=now)
+    if not throttles.allow(
+        f"hold:{throttles.network(request)}", limit=30, per=timedelta(minutes=10), now=now
+    ):
+        return _not_held(
+            request, choice, _("That was a lot of holds. Please wait ten minutes."), now=now, status=429
+        )
+    asked = {key for key, value in request.POST.items() if key.startswith("add-") and value not in ("", "0")}
+    if asked - {f"add-{pk}" for pk in choice.add_ons}:
+        return _not_held(
+            request, choice, _("One of these add-ons is not offered with this session."), now=now
+        )
+    place = next((place for place in choice.locations if place.slug == form.cleaned_data["location"]), None)
+    if place is None:
+        return _not_held(request, choice, _("This session is not offered there."), now=now)
+    try:
+        booking = holds.place(
+            session_type_id=found.pk,
+            location_id=place.pk,
+            add_ons=choice.add_ons,
+            starts_at=form.cleaned_data["starts_at"],
+            form_token=form.cleaned_data["form_token"],
+            pays_at_studio=form.cleaned_data["pays_at_studio"],
+            by=GUEST,
+            now=now,
+        )
+    except SlotTaken as refusal:
+        return _not_held(request, choice, refusal.sentence, now=now, nearby=refusal.nearby)
+    except NotOffered as refusal:
+        return _not_held(request, choice, refusal.sentence, now=now)
+    request.session[HELD_HERE] = [*request.session.get(HELD_HERE, []), booking.public_id][-20:]
+    return redirect("booking_details", booking.public_id)
+
+
+def _not_held(
+    request: HttpRequest,
+    choice: ChoiceOfTime,
+    sentence: str,
+    *,
+    now: datetime,
+    nearby: list[Slot] | None = None,
+    status: int = 409,
+) -> HttpResponse:
+    """The same page with the sentence on top and, where there are, the nearest open times. Nothing was stored."""
+    if not choice.locations:
+        raise Http404
+    context = {"session_type": choice.session_type, "choice": choice, **times_of(choice, now=now)}
+    zone = ZoneInfo(choice.chosen_location.zone)
+    context |= {"refusal": sentence, "nearby": by_day(nearby or [], zone)}
+    return render(request, "bookings/session_type.html", context, status=status)
+
+
+def held_here(request: HttpRequest, public_id: str) -> Booking:
+    """A booking this browser placed. Raises Http404 for everybody else."""
+    if public_id not in request.session.get(HELD_HERE, []):
+        raise Http404
+    return get_object_or_404(
+        Booking.objects.select_related("session_type", "location", "payer"), public_id=public_id
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def details(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Who books; then to the payment page, or straight to the confirmation where nothing is due now."""
+    now = timezone.now()
+    booking = held_here(request, public_id)
+    if booking.status != BookingStatus.HELD:
+        return _after_hold(request, booking)
+    if booking.hold_expires_at and booking.hold_expires_at <= now:
+        return _hold_over(request, booking)
+    payer = booking.payer
+    initial = (
+        {"name": payer.name, "email": payer.email, "mobile": payer.mobile, "firm": payer.firm}
+        if payer
+        else {}
+    )
+    form = DetailsForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            checkout.take_details(booking_id=booking.pk, by=GUEST, now=now, **form.cleaned_data)
+            if booking.due_now:
+                return HttpResponseRedirect(checkout.open_checkout(booking_id=booking.pk, now=now))
+            checkout.confirm_at_studio(booking_id=booking.pk, by=GUEST, now=now)
+            return redirect("booking", booking.public_id)
+        except DetailsRefused as refusal:
+            for field, sentence in refusal.problems.items():
+                form.add_error(field if field in form.fields else None, sentence)
+        except HoldOver:
+            return _hold_over(request, booking)
+        except NotNow as refusal:
+            form.add_error(None, refusal.sentence)
+        except GatewayError:
+            form.add_error(
+                None,
+                _("The payment page cannot be reached just now. Your time is still held; please try again."),
+            )
+    context = {"booking": booking, "form": form, "forecast": forecast_of(booking), **summary_of(booking)}
+    return render(request, "bookings/details.html", context, status=422 if form.errors else 200)
+
+
+def summary_of(booking: Booking) -> dict[str, object]:
+    """What a page says of a booking: its own zone, its preparations, its shoot."""
+    return {
+        "zone": ZoneInfo(booking.location.zone),
+        "shoot": booking.shoots.order_by("pk").first(),
+        "booked_add_ons": booking.add_ons.select_related("add_on").order_by("starts_at", "pk"),
+        "balance_later": booking.price - booking.due_now,
+    }
+
+
+def forecast_of(booking: Booking) -> promises.Forecast | None:
+    """The promise this booking would get; None where the location has no working days to promise with."""
+    try:
+        return promises.forecast(
+            location=booking.location, ended_at=booking.ends_at, days=booking.session_type.promise_days
+        )
+    except WorkdaysError:
+        return None
+
+
+def _after_hold(request: HttpRequest, booking: Booking) -> HttpResponse:
+    if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REQUESTED):
+        return redirect("booking", booking.public_id)
+    return _hold_over(request, booking)
+
+
+def _hold_over(request: HttpRequest, booking: Booking) -> HttpResponse:
+    """The time is open again: one tap back to the same choice."""
+    query: dict[str, object] = {"location": booking.location.slug}
+    query |= {f"add-{row.add_on_id}": row.count for row in booking.add_ons.all()}
+    again = reverse("session_type", args=[booking.session_type.slug]) + "?" + urlencode(query)
+    return render(request, "bookings/hold_over.html", {"booking": booking, "again": again}, status=410)
+
+
+@require_POST
+def release(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The client goes back: the time is free for others at once."""
+    booking = held_here(request, public_id)
+    holds.release(booking_id=booking.pk, by=GUEST, now=timezone.now())
+    messages.info(request, _("The time is free again. Nothing was paid."))
+    return redirect("session_type", booking.session_type.slug)
+
+
+@require_GET
+@cache_control(public=True, max_age=3600)
+def cover(request: HttpRequest) -> HttpResponseBase:
+    """The front page's picture: the only public one, and only because the studio put it there."""
+    key = holds.studio_now().cover_key
+    if not key:
+        raise Http404
+    store = storage.derived()
+    size = storage.size(store, key)
+    headers = {"Content-Length": str(size)}
+    return StreamingHttpResponse(
+        storage.open_range(store, key, 0, size), content_type="image/jpeg", headers=headers
+    )
+
+
+@csrf_exempt
+@require_POST
+def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    """Stripe rings: the signature is the right to. Recorded once; the object is fetched by a worker."""
+    try:
+        webhooks.receive(
+            payload=request.body, signature=request.headers.get("Stripe-Signature", ""), now=timezone.now()
+        )
+    except BadSignature:
+        return HttpResponseBadRequest("bad signature")
+    return HttpResponse("ok")

@@ -1,0 +1,22 @@
+// Under each start time the client's own time, where their zone is another one than the studio's.
+function own(root) {
+  const note = root.querySelector("[data-own-zone]");
+  if (!note) return;
+  const mine = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zone = note.dataset.ownZone;
+  const read = (at, timeZone) =>
+    new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", weekday: "short", timeZone }).format(at);
+  const slots = [...root.querySelectorAll("[data-at]")];
+  const differs = slots.some((slot) => read(new Date(slot.dataset.at), mine) !== read(new Date(slot.dataset.at), zone));
+  if (!differs) return;
+  note.hidden = false;
+  for (const slot of slots) {
+    const small = document.createElement("small");
+    small.textContent = read(new Date(slot.dataset.at), mine);
+    slot.append(small);
+  }
+}
+
+document.documentElement.classList.add("has-script");
+own(document);
+document.addEventListener("htmx:afterSwap", (event) => own(event.target));
