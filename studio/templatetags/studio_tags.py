@@ -135,6 +135,6 @@ def desk_navigation(context: dict[str, Any]) -> dict[str, Any]:
     entries = [
         {"url": reverse(entry.url_name), "label": entry.label} for entry in desk.links(roles_of(request.user))
     ]
-    here = [entry["url"] for entry in entries if request.path.startswith(entry["url"])]
+    here = [str(entry["url"]) for entry in entries if request.path.startswith(str(entry["url"]))]
     current = max(here, key=len, default="")
     return {"entries": [{**entry, "is_current": entry["url"] == current} for entry in entries]}
