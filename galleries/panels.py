@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from galleries import board as boards
+from galleries import choosing_panels
 from studio import desk
 from studio.models import Role
 from studio.views import LANDINGS
@@ -15,6 +16,7 @@ from studio.views import LANDINGS
 LANDINGS["gallery"] = "gallery"
 PICTURES = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
 
+desk.link("retouch_queue", label=_("Retouching"), order=30, roles=PICTURES)
 desk.link("promise_board", label=_("Promises"), order=40, roles=PICTURES)
 
 
@@ -22,3 +24,15 @@ desk.link("promise_board", label=_("Promises"), order=40, roles=PICTURES)
 def promises(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """What is late, due today and next."""
     return {"board": boards.board(now=now, limit=8)}
+
+
+@desk.panel("choosing", template="galleries/panels/choosing.html", order=30, roles=PICTURES)
+def choosing(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """Whose choice is waited for, longest first."""
+    return choosing_panels.choosing(now=now)
+
+
+@desk.panel("to_retouch", template="galleries/panels/to_retouch.html", order=31, roles=PICTURES)
+def to_retouch(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """What is to be retouched next."""
+    return choosing_panels.to_retouch(now=now)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.contrib import messages
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from galleries import deadlines, jobs, pictures, retouching, rights, workbench
+from galleries.choosing_panels import open_orders
 from galleries.imaging.recipes import PROOF, SCREEN
 from galleries.models import Guard, Job, JobKind, Note, Retouch, Version
 from galleries.retouching import RetouchRefused
@@ -26,22 +27,15 @@ Deed = Callable[[HttpRequest, Retouch, Actor, datetime], str]
 
 
 def to_retouch() -> "QuerySet[Retouch]":
-    """Every pick that still needs somebody, most urgent first; without a running promise last."""
+    """The open work orders with what the queue says about each."""
     return (
-        Retouch.objects.filter(gallery__status__in=IN_WORK)
-        .exclude(status__in=[RetouchStatus.APPROVED, RetouchStatus.IN_REVIEW])
-        .select_related("pick__photo", "gallery__shoot__sitter", "gallery__shoot__booking__location")
+        open_orders()
         .prefetch_related("pick__photo__renditions")
         .annotate(
             note_count=Count("pick__photo__notes", distinct=True),
-            failed_count=Count(
-                "gallery__jobs",
-                filter=Q(gallery__jobs__retouch=F("pk"), gallery__jobs__status=JobStatus.FAILED),
-                distinct=True,
-            ),
+            failed_count=Count("jobs", filter=Q(jobs__status=JobStatus.FAILED), distinct=True),
             blocked_count=Count("versions", filter=Q(versions__guard=Guard.BLOCKED), distinct=True),
         )
-        .order_by(F("gallery__deliver_by").asc(nulls_last=True), "gallery_id", "pick__picked_at", "id")
     )
 
 

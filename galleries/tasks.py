@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from galleries import deadlines, jobs
+from galleries import deadlines, jobs, proofing, retouching
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
 
@@ -16,11 +16,13 @@ def work() -> None:
 
 @quick_task
 def sweep() -> None:
-    """Each minute: put back what dead workers left, ring for what waits, leave the heartbeat."""
+    """Each minute: put back what dead workers left, ring for what waits, follow up silent clients."""
     now = timezone.now()
     with only_one("galleries.sweep") as mine:
         if mine:
             jobs.sweep(now=now)
+            proofing.sweep(now=now)
+            retouching.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 
