@@ -160,6 +160,10 @@ class TcpProxy:
         cut = limit is not None and passed + len(chunk) > limit
         if cut and limit is not None:
             chunk = chunk[: max(0, limit - passed)]
+        if outward:
+            self.bytes_to_upstream += len(chunk)
+        else:
+            self.bytes_to_client += len(chunk)
         if weather.delay:
             self._stopped.wait(weather.delay)
         if not (weather.silent and not outward):
@@ -167,10 +171,6 @@ class TcpProxy:
                 self._send(chunk, sink, weather.bits_per_second)
             except OSError:
                 return False
-        if outward:
-            self.bytes_to_upstream += len(chunk)
-        else:
-            self.bytes_to_client += len(chunk)
         if cut:
             _break(sink, hard=False)
         return not cut

@@ -20,7 +20,7 @@ from http.client import HTTPException, HTTPMessage
 from typing import IO, Any
 
 from . import checkout, refunds
-from .engine import Engine
+from .engine import DEFAULT_ENDPOINT, Engine
 from .errors import Json
 from .ids import new_id
 from .store import Row
@@ -154,14 +154,20 @@ class Courier:
             if row is None:
                 return None
             payload = self._payload(row)
-        status = post(
-            row.body["url"], payload, row.hidden["secret"], timeout=self.engine.options.webhook_timeout
-        )
+            url, secret = self._target(row)
+        status = post(url, payload, secret, timeout=self.engine.options.webhook_timeout)
         with store.lock:
             if store.find("_delivery", delivery_id) is row:
                 self._note(row, status)
                 store.commit()
         return status
+
+    def _target(self, row: Row) -> tuple[str, str]:
+        """The shop may have moved since the event: what the server was started with counts now."""
+        options = self.engine.options
+        if row.body["endpoint"] == DEFAULT_ENDPOINT and options.webhook_url:
+            return options.webhook_url, options.webhook_secret
+        return row.body["url"], row.hidden["secret"]
 
     def _payload(self, row: Row) -> bytes:
         event = self.engine.need("event", row.body["event"])
