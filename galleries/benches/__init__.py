@@ -1,0 +1,5 @@
+"""Importing registers every bench of the galleries."""
+
+from galleries.benches import zip as _zip
+
+__all__ = ["_zip"]

@@ -18,11 +18,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.utils.module_loading import import_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtools.s3_server import s3_server
 from studio import storage
 from studio.disk_store import INCOMING, DiskStore
 from studio.s3_store import PART, S3Store
@@ -48,35 +46,12 @@ from studio.storage import (
     storages_from_url,
     unsign,
 )
+from tests.stores import disk, s3, s3_url, store, store_of
+
+__all__ = ["disk", "s3", "s3_url", "store"]  # fixtures
 
 BYTES = bytes(range(256)) * 4100  # a little over four chunks
 NOW = datetime(2026, 11, 21, 15, tzinfo=UTC)
-
-
-def store_of(url: str) -> Any:
-    found = storages_from_url(url, "/unused")["originals"]
-    return import_string(found["BACKEND"])(**found["OPTIONS"])
-
-
-@pytest.fixture(scope="session")
-def s3_url(tmp_path_factory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server.url("likeness")
-
-
-@pytest.fixture
-def s3(s3_url) -> S3Store:
-    return store_of(s3_url)  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def disk(tmp_path) -> DiskStore:
-    return store_of(f"file://{tmp_path / 'media'}")  # type: ignore[no-any-return]
-
-
-@pytest.fixture(params=["disk", "s3"])
-def store(request) -> Any:
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -286,7 +261,12 @@ def test_a_disk_that_fills_up_at_any_step_leaves_nothing(disk, key, step, monkey
 def test_bytes_are_synced_before_they_are_acknowledged(disk, key, monkeypatch):
     synced = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), real(fd)))
+
+    def noted(fd: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(fd).st_mode))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
     put(disk, key, io.BytesIO(b"x"))
     folders = ["media", "originals", INCOMING, "shoot", "42"]
     assert synced.count(False) == 1
@@ -349,7 +329,7 @@ def test_a_copy_that_does_not_fit_leaves_nothing(s3, key, tmp_path):
 
 def refusing(code: str, status: int = 400) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},
         "PutObject",
     )
 
