@@ -8,6 +8,7 @@ CSRF token, who still may add files to that gallery; an upload goes on with whoe
 import base64
 import binascii
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -195,7 +196,8 @@ def _create(request: HttpRequest, user: User, *, now: datetime) -> HttpResponse:
 def _head(row: Upload) -> HttpResponse:
     offset = receiving.offset_of(row)
     if offset == row.size and row.status == UploadStatus.RECEIVING:
-        receiving.finish_if_whole(upload_id=row.pk, now=timezone.now())
+        with suppress(receiving.Busy):  # somebody is just doing it
+            receiving.finish_if_whole(upload_id=row.pk, now=timezone.now())
     row.offset = offset
     return HttpResponse(status=200, headers={**_state(row), "Upload-Length": str(row.size)})
 

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from itertools import count
 
+from django.test import Client as Browser
+
 from bookings.models import Booking, Client, SessionType, Shoot
 from bookings.statuses import BookingStatus, ShootStatus
 from galleries.models import Gallery
@@ -103,3 +105,11 @@ def make_user(*roles: Role, name: str = "Pat Example", location: Location | None
     for role in roles:
         StaffRole.objects.create(user=user, role=role, location=location)
     return user
+
+
+def sign_in(browser: Browser, user: User) -> None:
+    """Sign somebody in who has set up a second factor, as everybody of the studio must."""
+    from allauth.mfa.models import Authenticator
+
+    Authenticator.objects.get_or_create(user=user, type=Authenticator.Type.TOTP, defaults={"data": {}})
+    browser.force_login(user)

@@ -71,6 +71,7 @@ def test_a_changed_recipe_makes_new_files_and_drops_the_old(
     old = renditions.ensure(photo=photo, recipes=[THUMB], now=NOW)[0]
     newer = Recipe("thumb", 2, Fit.INSIDE, 300, 80)
     monkeypatch.setattr(renditions, "WANTED", (newer,))
+    monkeypatch.setattr(renditions, "is_money_open", lambda gallery: False)
     monkeypatch.setitem(renditions.RECIPES, "thumb", newer)
     job = jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, now=NOW)
     with django_capture_on_commit_callbacks(execute=True):
