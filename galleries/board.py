@@ -127,12 +127,12 @@ class Record:
 
 def record(*, since: datetime) -> Record:
     """The on-time rate of all first deliveries since then; what is late and not delivered counts as late."""
-    done = Gallery.objects.filter(was_on_time__isnull=False, clock_started_at__gte=since)
+    done = Gallery.objects.filter(was_on_time__isnull=False, shoot__completed_at__gte=since)
     late_open = Gallery.objects.filter(
-        was_on_time=None, status__in=deadlines.RUNNING, deliver_by__lt=Now(), clock_started_at__gte=since
+        was_on_time=None, status__in=deadlines.RUNNING, deliver_by__lt=Now(), shoot__completed_at__gte=since
     ).count()
     spans = sorted(
-        done.annotate(span=F("deliveries__delivered_at") - F("clock_started_at"))
+        done.annotate(span=F("deliveries__delivered_at") - F("shoot__completed_at"))
         .filter(deliveries__number=1)
         .values_list("span", flat=True)
     )

@@ -61,6 +61,18 @@ def start(*, gallery_id: int, ended_at: datetime, now: datetime) -> bool:
 
 
 @transaction.atomic
+def start_again(*, gallery_id: int, now: datetime) -> None:
+    """A change was asked for after delivery: it is promised like a session that ends now.
+
+    What was promised first, and whether it was kept, stays on record.
+    """
+    gallery = _locked(gallery_id)
+    gallery.clock_started_at, gallery.promise = now, {}
+    gallery.save(update_fields=["clock_started_at", "promise"])
+    _compute(gallery, now=now)
+
+
+@transaction.atomic
 def open_pause(*, gallery_id: int, reason: str, by: Actor, now: datetime) -> bool:
     """Stand still while the studio waits for the client. False if such a pause is open already.
 

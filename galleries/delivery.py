@@ -166,6 +166,18 @@ def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bo
     return True
 
 
+@transaction.atomic
+def reopen(*, gallery_id: int, by: Actor, now: datetime, reason: str = "") -> bool:
+    """Take a delivered gallery back into work. What was delivered stays downloadable; the change is promised anew.
+
+    False if it is open already.
+    """
+    if move(Gallery, gallery_id, "reopen", by=by, now=now, reason=reason) is None:
+        return False
+    deadlines.start_again(gallery_id=gallery_id, now=now)
+    return True
+
+
 def release(
     gallery: Gallery,
     versions: list[Version],
