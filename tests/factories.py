@@ -88,7 +88,7 @@ def skill(slug: str) -> Skill:
 
 def resource(
     *skills: str,
-    kind: ResourceKind = ResourceKind.PERSON,
+    kind: ResourceKind | str = ResourceKind.PERSON,
     at: Location | None = None,
     hours: tuple[time, time] | None = (time(9), time(18)),
     weekdays: Sequence[int] = range(6),
@@ -96,6 +96,7 @@ def resource(
 ) -> Resource:
     """A person who works at `at`, or a room or chair that stands there and follows its hours."""
     number = next(_number)
+    kind = ResourceKind(kind)
     is_person = kind == ResourceKind.PERSON
     row = Resource.objects.create(
         **{

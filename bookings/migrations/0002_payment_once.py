@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('bookings', '0001_bookings'),
+        ("bookings", "0001_bookings"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='payment',
-            name='once',
-            field=models.CharField(help_text='one form of the desk, one payment', max_length=80, null=True, unique=True),
+            model_name="payment",
+            name="once",
+            field=models.CharField(
+                help_text="one form of the desk, one payment", max_length=80, null=True, unique=True
+            ),
         ),
     ]
