@@ -6,11 +6,13 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 from zlib import crc32
 
@@ -21,6 +23,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devtools.tcp_proxy import Weather, proxied
 from studio import storage
 from studio.disk_store import INCOMING, DiskStore
 from studio.s3_store import PART, S3Store
@@ -392,6 +395,34 @@ def test_wrong_keys_are_refused(s3_url, key):
     wrong = store_of(s3_url.replace("likeness-secret", "guess"))
     with pytest.raises(StorageError, match="refused"):
         put(wrong, key, io.BytesIO(b"x"))
+
+
+@contextmanager
+def through_bad_network(s3: S3Store, s3_url: str, weather: Weather) -> Iterator[S3Store]:
+    port = urlsplit(s3_url).port or 0
+    with proxied("127.0.0.1", port, weather) as proxy:
+        yield store_of(s3_url.replace(f":{port}/", f":{proxy.port}/"))
+
+
+def test_half_a_body_is_not_sent_as_a_whole_one(s3, s3_url, key):
+    put(s3, key, io.BytesIO(BYTES))
+    received: list[bytes] = []
+    with (
+        through_bad_network(s3, s3_url, Weather(cut_answer_after=500_000)) as cut,
+        pytest.raises(StorageError),
+    ):
+        received += open_range(cut, key, 0, len(BYTES))
+    assert BYTES.startswith(b"".join(received))
+    assert 0 < sum(len(chunk) for chunk in received) < len(BYTES)
+
+
+def test_an_upload_that_is_cut_is_not_acknowledged(s3, s3_url, key):
+    with (
+        through_bad_network(s3, s3_url, Weather(cut_request_after=200_000)) as cut,
+        pytest.raises(StorageError),
+    ):
+        put(cut, key, io.BytesIO(os.urandom(1_000_000)))
+    assert not exists(s3, key)
 
 
 # --- deleting with the row
