@@ -1,6 +1,7 @@
 """Frames of a gallery for tests of choosing and retouching: rows alone, or with a real portrait behind them."""
 
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 from galleries.models import Gallery, Photo, PhotoFile
@@ -29,9 +30,9 @@ def make_photos(gallery: Gallery, count: int, *, now: datetime, **fields: object
 
 
 def store_original(photo: Photo, *, now: datetime, path: Path = GRACE_HOPPER) -> PhotoFile:
-    """Put a portrait into the originals store as this photo's file."""
+    """Put a portrait into the originals store as this photo's file; its number behind the picture's end tells it apart."""
     key = storage.random_key(f"s{photo.gallery.shoot.public_id}", path.suffix)
-    kept = storage.put(storage.originals(), key, path)
+    kept = storage.put(storage.originals(), key, BytesIO(path.read_bytes() + b"%d" % photo.number))
     return PhotoFile.objects.create(
         photo=photo,
         gallery=photo.gallery,
