@@ -75,7 +75,7 @@ if [ "$kind" = dev ]; then files="$files -r requirements-dev.txt"; fi
 echo "Installing the pinned packages …"
 rm -f .venv/stamp-run .venv/stamp-dev
 # shellcheck disable=SC2086  # two plain file names
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes $files; then
+if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile --require-hashes $files; then
     echo "The packages could not be installed (the lines above say why); nothing else was changed." >&2
     exit 1
 fi
