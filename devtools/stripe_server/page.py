@@ -175,7 +175,7 @@ def _document(title: str, inside: str) -> str:
 <style>{STYLE}</style>
 </head>
 <body>
-<p class="mark" role="note">TEST PAYMENT — no money moves</p>
+<header class="mark">TEST PAYMENT — no money moves</header>
 <main><div class="sheet">{inside}</div></main>
 </body>
 </html>
