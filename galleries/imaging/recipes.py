@@ -82,17 +82,4 @@ PREVIEW_SQUARE = Recipe("preview-square", 1, Fit.SQUARE, 480, 84)
 PROOFS = (THUMB, GRID, PROOF)
 FINALS = (FINAL_FULL, FINAL_WEB, FINAL_SQUARE, FINAL_PORTRAIT)
 PREVIEWS = (GRID, PREVIEW_PORTRAIT, PREVIEW_SQUARE)
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        THUMB,
-        GRID,
-        SCREEN,
-        PROOF,
-        PROOF_UNPAID,
-        FINAL_FULL,
-        FINAL_WEB,
-        FINAL_SQUARE,
-        FINAL_PORTRAIT,
-    )
-}
+RECIPES = {recipe.name: recipe for recipe in (THUMB, GRID, SCREEN, PROOF, PROOF_UNPAID, *FINALS, *PREVIEWS)}
