@@ -278,7 +278,7 @@ def serve() -> None:
     from . import faces
     from .jobs import JOBS
 
-    faces.are_available()  # loads the models once, before any fork
+    faces.warm()
     orders, answers = sys.stdin.fileno(), os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not answer
     waiting = b""

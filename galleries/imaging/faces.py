@@ -90,12 +90,13 @@ class Face:
 
     def scaled(self, factor: float) -> Face:
         """The same face in a picture of another size."""
-        left, right = (tuple(value * factor for value in iris) for iris in self.irises)
+        (x1, y1, d1), (x2, y2, d2) = self.irises
+        left, top, right, bottom = self.box
         return replace(
             self,
             points=self.points * np.float32(factor),
-            irises=(left, right),
-            box=tuple(value * factor for value in self.box),
+            irises=((x1 * factor, y1 * factor, d1 * factor), (x2 * factor, y2 * factor, d2 * factor)),
+            box=(left * factor, top * factor, right * factor, bottom * factor),
             crown=self.crown * factor,
         )
 
@@ -104,7 +105,11 @@ class Face:
         left, right = ((iris[0] + x, iris[1] + y, iris[2]) for iris in self.irises)
         box = (self.box[0] + x, self.box[1] + y, self.box[2] + x, self.box[3] + y)
         return replace(
-            self, points=self.points + np.float32([x, y]), irises=(left, right), box=box, crown=self.crown + y
+            self,
+            points=self.points + np.array([x, y], np.float32),
+            irises=(left, right),
+            box=box,
+            crown=self.crown + y,
         )
 
     def polygon(self, indices: tuple[int, ...]) -> Points:
@@ -128,6 +133,19 @@ def _nets() -> dict[str, Any] | None:
 def are_available() -> bool:
     """Whether faces can be looked for at all."""
     return _nets() is not None
+
+
+def warm() -> bool:
+    """Load the models and run each once, so a fork finds them ready. False without models."""
+    if not are_available():
+        return False
+    blank = np.zeros((MESH_SIDE, MESH_SIDE, 3), np.uint8)
+    row = np.array([1, 60, 60, 130, 130, 80, 80, 110, 80, *[95] * 8], np.float32)
+    _detect(blank, 0, 0, MESH_SIDE)
+    _meshed(blank, row)
+    _iris(blank, np.stack([np.arange(468), np.arange(468)], axis=1).astype(np.float32), 0)
+    outline(blank)
+    return True
 
 
 def find(image: Image) -> list[Face]:

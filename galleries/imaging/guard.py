@@ -18,7 +18,7 @@ from . import faces
 from .faces import Face, Image, Mask
 from .retouch import blurred, filled, skin_mask, to_lab, within
 
-SHAPE_IOD, TEXTURE_IOD = 200.0, 360.0
+SHAPE_IOD, TEXTURE_IOD, SKIN_IOD = 200.0, 360.0, 120.0
 LEAST_IOD = 32.0
 MARGIN = 0.28
 ALIKE = 0.55  # correlation of the two cut-outs below which they do not show the same frame
@@ -97,7 +97,7 @@ def _worst(answers: list[Measured]) -> Measured:
     order = {Status.BLOCKED: 0, Status.NOT_MEASURED: 1, Status.PASSED: 2}
     worst = min(answers, key=lambda answer: (order[answer.report.status], -len(answer.report.findings)))
     report = worst.report
-    kinds = {}
+    kinds: dict[str, Finding] = {}
     for finding in (finding for answer in answers for finding in answer.report.findings):
         if (
             finding.kind not in kinds
@@ -115,7 +115,7 @@ def _measure_face(before: Image, after: Image, face: Face, finals: list[Face]) -
     pair = _registered(before, after, face, finals)
     if isinstance(pair, str):
         return _not_measured(pair, 1)
-    skin = skin_mask(pair.before, pair.lab, pair.face)
+    skin = _skin(pair)
     if skin.sum() < 0.12 * filled(skin.shape, pair.face.polygon(faces.OVAL)).sum():
         return _not_measured("hidden_skin", 1)
     expected = _expected(pair, skin)
@@ -127,6 +127,17 @@ def _measure_face(before: Image, after: Image, face: Face, finals: list[Face]) -
     status = Status.BLOCKED if any(finding.is_blocking for finding in findings) else Status.PASSED
     heat = _heat(pair, moved.excess, texture.excess, tone.excess)
     return Measured(GuardReport(status, findings, face_count=1, numbers=numbers), heat)
+
+
+def _skin(pair: _Pair) -> Mask:
+    """The skin mask, made at a size that is enough for a soft mask."""
+    ratio = min(1.0, SKIN_IOD / pair.face.eye_distance)
+    height, width = pair.before.shape[:2]
+    small = cv2.resize(
+        pair.before, (round(width * ratio), round(height * ratio)), interpolation=cv2.INTER_AREA
+    )
+    mask = skin_mask(small, to_lab(small), pair.face.scaled(small.shape[1] / width))
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _findings(numbers: dict[str, float]) -> list[Finding]:
@@ -179,7 +190,7 @@ def _registered(before: Image, after: Image, face: Face, finals: list[Face]) -> 
     """Cut both out, after finding the similarity that lays the final on the original. A reason when there is none."""
     matrices = []
     if before.shape == after.shape:
-        matrices.append(np.float64([[1, 0, 0], [0, 1, 0]]))
+        matrices.append(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
     matrices += [matrix for other in finals[:4] if (matrix := _by_mesh(other, face)) is not None]
     if not matrices:
         return "face_gone"
@@ -222,7 +233,7 @@ def _frame(face: Face, shape: tuple[int, ...], iod: float) -> tuple[Any, tuple[i
     right, bottom = min(shape[1], face.box[2] + MARGIN * across), min(shape[0], face.box[3] + MARGIN * down)
     scale = iod / face.eye_distance
     size = (max(16, round((right - left) * scale)), max(16, round((bottom - top) * scale)))
-    return np.float64([[scale, 0, -left * scale], [0, scale, -top * scale]]), size
+    return np.array([[scale, 0, -left * scale], [0, scale, -top * scale]]), size
 
 
 def _joined(second: Any, first: Any) -> Any:
@@ -241,7 +252,7 @@ def _cut(before: Image, after: Image, face: Face, matrix: Any, iod: float) -> _P
     )
     scale = 320 / max(before.shape[:2])
     whole_size = (max(1, round(before.shape[1] * scale)), max(1, round(before.shape[0] * scale)))
-    whole = np.float64([[scale, 0, 0], [0, scale, 0]])
+    whole = np.array([[scale, 0, 0], [0, scale, 0]])
     seen = cv2.warpAffine(white, _joined(whole, matrix), whole_size, flags=cv2.INTER_NEAREST) > 0
     seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
     cut_face = _placed(face, place)
@@ -269,7 +280,7 @@ def _warped(image: Image, matrix: Any, size: tuple[int, int]) -> Image:
         x, y = image.shape[1] / small[0], image.shape[0] / small[1]
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         # pixel centres: full = (small + ½)·step − ½
-        matrix = _joined(matrix, np.float64([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]]))
+        matrix = _joined(matrix, np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]]))
     warped: Image = cv2.warpAffine(
         image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
@@ -296,7 +307,7 @@ def _refined(pair: _Pair, matrix: Any, face: Face, iod: float) -> Any:
     fit = fit.copy()
     fit[:, 2] /= ratio
     place, _ = _frame(face, (10**9, 10**9), iod)
-    place = np.float64([[place[0, 0], 0, 0], [0, place[1, 1], 0]])
+    place = np.array([[place[0, 0], 0, 0], [0, place[1, 1], 0]])
     offset = pair.face.points[0] / place[0, 0] - face.points[0]
     place[:, 2] = offset * place[0, 0]
     there = cv2.invertAffineTransform(fit)  # final's cut-out to the original's
@@ -328,7 +339,7 @@ def _flow(pair: _Pair) -> Any:
         light = cv2.resize(np.ascontiguousarray(lab[..., 0]), size, interpolation=cv2.INTER_AREA)
         normal = blurred(_normal(light, pair.face.eye_distance * ratio), 0.9)
         planes.append(np.clip(128 + 44 * normal, 0, 255).astype(np.uint8))
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     finder.setFinestScale(0 if pair.face.eye_distance * ratio < 100 else 1)
     finder.setVariationalRefinementIterations(8)
     return finder.calc(planes[0], planes[1], None)
@@ -413,6 +424,7 @@ def _curve(one: Any, two: Any) -> Any:
         usable = (one > 4) & (two > 4)
     if usable.sum() < 100:
         return np.arange(256, dtype=np.float32)
+    one, two, usable = (values[:: max(1, len(values) // 30_000)] for values in (one, two, usable))
     x, y = np.log2(one[usable] / 128.0), np.log2(two[usable] / 128.0)
     rows = np.stack([np.ones_like(x), x, x * x], axis=1)
     weight = np.ones_like(x)
@@ -558,8 +570,8 @@ def _heat(pair: _Pair, *excesses: Mask) -> Image:
     """The original's face in grey; from half a limit on amber, at the limit and beyond red."""
     worst = np.max(np.stack(excesses), axis=0)
     grey = np.repeat(cv2.cvtColor(pair.before, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(np.float32)
-    amber, red = np.float32([245, 180, 40]), np.float32([215, 35, 35])
+    amber, red = np.array([245, 180, 40], np.float32), np.array([215, 35, 35], np.float32)
     share = np.clip((worst - 0.5) * 2, 0, 1)[..., None]
     strength = np.clip((worst - 0.35) * 1.6, 0, 0.72)[..., None]
     colour = amber * (1 - share) + red * share
-    return np.clip(grey * (1 - strength) + colour * strength, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(grey * (1 - strength) + colour * strength, 0, 255), np.uint8)

@@ -19,7 +19,7 @@ from .colour import flattened, to_srgb
 from .containers import tiff
 from .crop import Crop, Head
 from .decode import Identified, bytes_of, code_of, open_pixels, require
-from .faces import Image
+from .faces import Face, Image
 from .guard import GuardReport, Status
 from .metadata import CaptureFacts, Credits, capture_facts, segments, with_segments
 from .recipes import Recipe
@@ -129,7 +129,8 @@ class Drafted:
 def draft(order: DraftOrder) -> Drafted:
     """Draft one picture as an sRGB JPEG. Raises Refused."""
     image, notes = upright_pixels(order.path, order.edge)
-    found, seen = [], ()
+    found: list[Face] = []
+    seen: tuple[str, ...] = ()
     if not order.look_for_faces:
         seen = ("faces_not_looked_for",)
     elif not faces.are_available():

@@ -21,6 +21,7 @@ MARGIN = 0.12  # of the face's box, around it
 LEAST_IOD = 24.0  # below this a face is too small to be helped
 
 FINE, MIDDLE, COARSE = 0.014, 0.055, 0.12  # of IOD
+LEAST_FINE = 1.6  # pixels: in a small picture the pores' own band is left alone too
 EVEN_SHARE = 0.45  # of the middle band, at full strength
 EVEN_MOST = 2.6  # ΔL the evening may move a pixel
 UNDER_EYE_SHARE, UNDER_EYE_MOST = 0.35, 3.5  # of the gap to the cheek; ΔL
@@ -193,7 +194,7 @@ def _helped(result: Image, face: Face, parameters: Parameters) -> list[Operation
             Operation("lift_under_eyes", 1, {"strength": round(parameters.under_eye * overall, 3)})
         )
     if operations:
-        region.add(result, (from_lab(lab + change) - region.small / np.float32(255)) * 255)
+        region.add(result, from_lab(lab + change) * np.float32(255) - region.small.astype(np.float32))
     return operations
 
 
@@ -340,7 +341,9 @@ def _healed(lab: Lab, skin: Mask, iod: float) -> Lab:
     brown = np.clip((3.5 - spot[..., 2]) / 1.5, 0, 1)  # freckles are yellower than they are red
     small = _small_only((red * light * brown * skin > 0.2).astype(np.uint8), iod)
     near = blurred(small * np.minimum(1, red * light * brown * 1.5) * skin, 0.008 * iod)
-    return np.asarray(-spot * np.clip(near, 0, 1)[..., None] * np.float32([0.7, 0.9, 0.6]), np.float32)
+    return np.asarray(
+        -spot * np.clip(near, 0, 1)[..., None] * np.array([0.7, 0.9, 0.6], np.float32), np.float32
+    )
 
 
 def _small_only(spots: Any, iod: float) -> Mask:
@@ -357,9 +360,10 @@ def _small_only(spots: Any, iod: float) -> Mask:
 
 def _evened(lab: Lab, skin: Mask, iod: float) -> Lab:
     """Less of the middle band: blotches and tired shading, not pores (finer) and not the face's form (coarser)."""
-    band = blurred(lab, FINE * iod) - within(lab, skin, MIDDLE * iod)
+    fine = max(FINE * iod, LEAST_FINE)
+    band = blurred(lab, fine) - within(lab, skin, max(MIDDLE * iod, 2 * fine))
     change = -EVEN_SHARE * band
-    most = np.float32([EVEN_MOST, EVEN_MOST, EVEN_MOST])
+    most = np.float32(EVEN_MOST)
     return np.asarray(most * np.tanh(change / most) * skin[..., None], np.float32)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import numpy as np
 
 from galleries.imaging.limits import Limits
 from galleries.imaging.refusals import Refused
@@ -25,7 +25,9 @@ FRAMES_OTHER = {
 }  # lossless, hierarchical, arithmetic
 STANDALONE = {0x01, *range(0xD0, 0xD8)}
 MAX_SEGMENTS = 5_000
-NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # inside a scan: anything but stuffing and restarts
+WINDOW = 1 << 22
+IN_SCAN = np.zeros(256, bool)  # what may follow 0xFF inside a scan: stuffing, restarts, fill
+IN_SCAN[[0x00, 0xFF, *range(0xD0, 0xD8)]] = True
 
 
 class _Walk:
@@ -137,11 +139,20 @@ def _scan(data: Data, position: int, walk: _Walk, limits: Limits) -> int:
         raise Refused("damaged")
     walk.scans += 1
     limits.check_scans(walk.scans, walk.width, walk.height)
-    found = NEXT_MARKER.search(data, position)
-    if found is None:
-        raise Refused("truncated")
-    walk.coded += found.start() - position
-    return found.start()
+    found = _next_marker(data, position)
+    walk.coded += found - position
+    return found
+
+
+def _next_marker(data: Data, start: int) -> int:
+    """Offset of the next marker that ends a scan. Raises Refused when the file ends first."""
+    for at in range(start, len(data), WINDOW):
+        window = np.frombuffer(data[at : at + WINDOW + 1], np.uint8)
+        places = np.flatnonzero(window[:-1] == 0xFF)
+        ends = places[~IN_SCAN[window[places + 1]]]
+        if len(ends):
+            return at + int(ends[0])
+    raise Refused("truncated")
 
 
 def _header(walk: _Walk, limits: Limits) -> Header:
