@@ -146,6 +146,11 @@ class Demo:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def signins(self) -> Path:
+        """Written by `seed_demo` as its last act."""
+        return self.folder / "signins.json"
+
     def run(self, *, reset: bool) -> None:
         """Start everything, say where it is, and look after it. Ends by Stop or EmbeddedError."""
         began = time.monotonic()
@@ -153,7 +158,7 @@ class Demo:
             raise EmbeddedError(f"{given[0]} is set, and the demo must not fill real servers; unset it.")
         self.folder.mkdir(parents=True, exist_ok=True)
         with embedded.locked(self.folder, holds="a demo is already running in {folder} (process {pid})."):
-            if reset:
+            if reset or not self.signins.exists():  # a first run that was cut short is begun again
                 self.throw_away()
             check_disk(self.folder)
             check_port(self.port)
@@ -228,19 +233,27 @@ class Demo:
             embedded.stop_together([kept.child for kept in self.kept[services:]], seconds=6.0)
 
     def start(self) -> None:
-        """Bring the database and the static files up to date, start every process, fill the studio once."""
+        """Bring the database and the static files up to date, fill the studio once, start every process.
+
+        The studio is filled before the workers run: `seed_demo` does their work itself, at invented times.
+        """
         self.manage(
             ["migrate", "--noinput", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"]
         )
-        say("Starting the site, the workers and beat …")
-        for child in self.children():
-            kept = Kept(child)
-            self.kept.append(kept)
-            kept.start()
-        self.wait_until_ready()
-        if not (self.folder / "signins.json").exists():
+        stripe, *others = [Kept(child) for child in self.children()]
+        self.keep(stripe)
+        if not self.signins.exists():
             say("Filling the studio with invented people and bookings (only the first time) …")
-        self.manage(["seed_demo"])
+            self.manage(["seed_demo"])
+        say("Starting the site, the workers and beat …")
+        for kept in others:
+            self.keep(kept)
+        self.wait_until_ready()
+
+    def keep(self, kept: Kept) -> None:
+        """Start it and look after it from now on."""
+        self.kept.append(kept)
+        kept.start()
 
     def manage(self, *commands: list[str]) -> None:
         """Run `manage.py` commands side by side. Raises EmbeddedError when one fails."""
@@ -331,7 +344,7 @@ class Demo:
     def say_where(self, *, seconds: float) -> None:
         """Print the addresses and sign-ins of the users."""
         say(f"\nLikeness is running (ready after {seconds:.0f} s).\n")
-        for line in signin_lines(self.folder / "signins.json"):
+        for line in signin_lines(self.signins):
             say(line)
         stripe = self.environment["STRIPE_API_BASE"]
         say(f"\n  Payments go to a Stripe test server ({stripe}): no money moves.")

@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("The demo's studio is only made with LIKENESS_DEMO=1.")
-        path = Path(settings.DATA) / "demo" / "signins.json"
+        path = Path(settings.DATA) / "signins.json"
         if Studio.objects.exists():
             if not path.exists():
                 raise CommandError("There is a studio already, half made. Start over with: make demo-reset")
