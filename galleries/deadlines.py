@@ -6,7 +6,6 @@ looks only at what is due. Lock order: the Gallery row first, then its pauses an
 """
 
 import logging
-from contextlib import suppress
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -134,9 +133,12 @@ def _compute(gallery: Gallery, *, now: datetime) -> None:
     inputs = gallery.promise or workdays.inputs_of(
         ended_at=gallery.clock_started_at, days=days, calendar=calendar, pauses=pauses
     )
-    gallery.deliver_by = None
-    with suppress(workdays.ClockPaused):
+    try:
         gallery.deliver_by, inputs = workdays.promised_again(inputs, calendar=calendar, pauses=pauses)
+    except workdays.ClockPaused:
+        # Nothing runs, so closures made meanwhile will count; only the pauses are written down.
+        gallery.deliver_by = None
+        inputs = {**inputs, "pauses": workdays.inputs_of_pauses(pauses)}
     gallery.promise = inputs
     gallery.alarm_at = next_alarm(gallery, now=now)
     gallery.save(update_fields=["deliver_by", "promise", "alarm_at"])

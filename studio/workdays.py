@@ -404,11 +404,19 @@ def inputs_of(
         "tzdata": zones.release(),
         "ended_at": _instant(ended_at, "The end of the shoot").isoformat(),
         "days": days,
-        "pauses": [[p.begins_at.isoformat(), p.ends_at and p.ends_at.isoformat()] for p in waits],
+        "pauses": inputs_of_pauses(waits),
         "from": ended_on.isoformat(),
         "until": until.isoformat(),
         "calendar": calendar_to_json(calendar, first=ended_on, last=until),
     }
+
+
+def inputs_of_pauses(pauses: Iterable[Pause]) -> list[list[str | None]]:
+    """Pauses as plain JSON values, united: `[begins_at, ends_at or null]`."""
+    return [
+        [pause.begins_at.isoformat(), pause.ends_at.isoformat() if pause.ends_at else None]
+        for pause in united(pauses)
+    ]
 
 
 def recompute(inputs: Mapping[str, Any]) -> datetime:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from galleries import deadlines
+from galleries import deadlines, invariants
 from galleries.models import Breach, DeadlineNotice, Gallery, PauseReason
 from studio.actors import WORKER
 from studio.models import Closure, Message, Role
@@ -50,6 +50,7 @@ def test_pause_empties_the_promise_and_its_end_promises_again(gallery: Gallery) 
     assert deadlines.open_pause(gallery_id=gallery.pk, reason=PauseReason.CHOOSING, by=WORKER, now=at(23, 15))
     assert fresh(gallery).deliver_by is None
     assert fresh(gallery).alarm_at is None
+    assert list(invariants.promises_recompute(at(24, 9))) == []
     assert deadlines.close_pause(
         gallery_id=gallery.pk, reason=PauseReason.CHOOSING, by=WORKER, now=at(26, 10)
     )
@@ -176,8 +177,6 @@ def test_nothing_is_warned_after_stop(gallery: Gallery) -> None:
 def test_verify_names_a_promise_that_does_not_recompute(
     gallery: Gallery, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from galleries import invariants
-
     started(gallery)
     assert list(invariants.promises_recompute(at(24, 9))) == []
     Gallery.objects.filter(pk=gallery.pk).update(deliver_by=datetime(2026, 12, 1, tzinfo=UTC))
