@@ -9,6 +9,6 @@ class BookingsConfig(AppConfig):
         from importlib import import_module
         from importlib.util import find_spec
 
-        for module in ("checks", "panels", "listeners", "invariants", "benches"):
+        for module in ("checks", "panels", "extras", "listeners", "invariants", "benches"):
             if find_spec(f"bookings.{module}"):
                 import_module(f"bookings.{module}")

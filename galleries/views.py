@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from galleries import deadlines, delivery, downloads
+from galleries import deadlines, delivery, downloads, retouching
 from galleries.models import DeliveredFile, Delivery, Gallery
 from studio import credentials
 from studio.accounts import roles_of
@@ -64,6 +64,7 @@ class Final:
     files: dict[str, DeliveredFile]
     guard: str
     change_note: str
+    retouch_id: str
 
 
 # What each size is for, in the order a phone wants them.
@@ -82,7 +83,7 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
     if current is not None:
         by_position: dict[int, dict[str, DeliveredFile]] = {}
         versions = {}
-        for file in current.files.select_related("rendition__version", "rendition__photo"):
+        for file in current.files.select_related("rendition__version__retouch", "rendition__photo"):
             by_position.setdefault(file.position, {})[file.rendition.recipe] = file
             versions[file.position] = file.rendition.version
             total += file.rendition.size
@@ -95,6 +96,7 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
                     files=ordered,
                     guard=version.guard if version else "",
                     change_note=version.override_reason if version else "",
+                    retouch_id=version.retouch.public_id if version else "",
                 )
             )
     zone = ZoneInfo(found.shoot.booking.location.zone)
@@ -110,6 +112,7 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
         "zone": zone,
         "expires_on": found.finals_expire_at.astimezone(zone).date() if found.finals_expire_at else None,
         "due_at": deadlines.local_promise(found),
+        "may_ask_change": not retouching.change_refusal(found, now=now),
         "now": now,
     }
 

@@ -9,6 +9,6 @@ class StudioConfig(AppConfig):
         from importlib import import_module
         from importlib.util import find_spec
 
-        for module in ("checks", "panels", "listeners", "invariants", "benches"):
+        for module in ("checks", "panels", "extras", "listeners", "invariants", "benches"):
             if find_spec(f"studio.{module}"):
                 import_module(f"studio.{module}")

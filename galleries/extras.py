@@ -1,0 +1,43 @@
+"""What the galleries add to the page of a booking: where the pictures are, and what is promised."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from bookings.extras import extra
+from bookings.models import Booking
+from galleries import deadlines
+from galleries.models import Gallery
+from studio import credentials
+
+
+@extra("desk", template="galleries/extra_desk.html")
+def on_the_desk(request: HttpRequest, booking: Booking, now: datetime) -> Mapping[str, Any] | None:
+    """The way to the frames of this booking."""
+    galleries = list(
+        Gallery.objects.filter(shoot__booking=booking).select_related("shoot__booking__location")
+    )
+    lines = [{"gallery": row, "due_at": deadlines.local_promise(row)} for row in galleries]
+    return {"lines": lines} if lines else None
+
+
+@extra("client", template="galleries/extra_client.html")
+def for_the_client(request: HttpRequest, booking: Booking, now: datetime) -> Mapping[str, Any] | None:
+    """Where the pictures stand: what is promised and why the clock may stand still. The link itself came by mail."""
+    gallery = (
+        Gallery.objects.filter(shoot__booking=booking, clock_started_at__isnull=False)
+        .select_related("shoot__booking__location")
+        .prefetch_related("pauses")
+        .first()
+    )
+    if gallery is None:
+        return None
+    is_open_here = credentials.opened(request, scope="gallery", target=gallery.public_id, now=now) is not None
+    return {
+        "gallery": gallery,
+        "due_at": deadlines.local_promise(gallery),
+        "pauses": [pause for pause in gallery.pauses.all() if pause.ended_at is None],
+        "is_open_here": is_open_here,
+    }
