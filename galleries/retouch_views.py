@@ -12,13 +12,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from galleries import deadlines, jobs, pictures, retouching, rights, workbench
+from galleries import deadlines, jobs, pictures, receiving, retouching, rights, workbench
 from galleries.choosing_panels import open_orders
-from galleries.imaging.recipes import PROOF, SCREEN
+from galleries.imaging.recipes import FINAL_FULL, PROOF, SCREEN
 from galleries.models import Guard, Job, JobKind, Note, Retouch, Version
+from galleries.receiving.verbs import HAND_IN
 from galleries.retouching import RetouchRefused
 from galleries.retouching.rows import IN_WORK
-from galleries.statuses import JobStatus, RetouchStatus
+from galleries.statuses import JobStatus, RetouchStatus, UploadStatus
+from studio import storage
 from studio.access import staff
 from studio.actors import Actor
 from studio.models import Role, User
@@ -103,10 +105,11 @@ def retouch_news(request: HttpRequest, public_id: str) -> HttpResponseBase:
 
 def _tally(retouch: Retouch) -> str:
     """Changes with every version, verdict, status and failed job of this pick."""
+    sent = ".".join(f"{row.pk}{row.status[:1]}" for row in retouch.uploads.all())
     versions = ".".join(f"{row.number}{row.guard[:1]}" for row in retouch.versions.all())
     failed = Job.objects.filter(retouch=retouch, status=JobStatus.FAILED).count()
     waiting = Job.objects.filter(retouch=retouch, status__in=[JobStatus.WAITING, JobStatus.RUNNING]).count()
-    return f"{retouch.status}-{versions}-{failed}-{waiting}"
+    return f"{retouch.status}-{versions}-{sent}-{failed}-{waiting}"
 
 
 def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
@@ -120,6 +123,7 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
     measuring = Job.objects.filter(
         version__retouch=retouch, kind=JobKind.MEASURE, status__in=[JobStatus.WAITING, JobStatus.RUNNING]
     )
+    checking = retouch.uploads.filter(status__in=[UploadStatus.RECEIVING, UploadStatus.CHECKING])
     return {
         "retouch": retouch,
         "gallery": gallery,
@@ -131,6 +135,9 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
         "version": version,
         "before": pictures.of(photo, SCREEN.name) or pictures.of(photo, PROOF.name),
         "after": pictures.of(photo, SCREEN.name, version=version) if version else None,
+        "before_full": pictures.of(photo, FINAL_FULL.name),
+        "after_full": pictures.of(photo, FINAL_FULL.name, version=version) if version else None,
+        "uploads": retouch.uploads.exclude(status=UploadStatus.ACCEPTED).order_by("-id")[:3],
         "heat": retouching.heat_of(version) if version else None,
         "guard_lines": workbench.guard_lines(version.guard_report) if version else [],
         "sliders": _sliders(version),
@@ -141,7 +148,7 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
         "back": family[place - 1] if place else None,
         "on": family[place + 1] if place + 1 < len(family) else None,
         "is_in_work": gallery.status in IN_WORK,
-        "is_working": working.exists() or measuring.exists(),
+        "is_working": working.exists() or measuring.exists() or checking.exists(),
         "failed": Job.objects.filter(
             Q(retouch=retouch) | Q(version__retouch=retouch), status=JobStatus.FAILED
         ),
@@ -250,6 +257,34 @@ def retouch_do(request: HttpRequest, public_id: str, deed: str) -> HttpResponse:
     if answer == "approved":
         return _on_to_next(request, retouch)
     return redirect(_address(retouch, answer.removeprefix("version=")))
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_POST
+def hand_in(request: HttpRequest, public_id: str) -> HttpResponse:
+    """A finished file made elsewhere, sent by a plain form; it is checked like every upload and then measured."""
+    retouch, by = _found(request, public_id)
+    file = request.FILES.get("file")
+    if file is None or file.size is None:
+        messages.warning(request, _("Choose the file first."))
+        return redirect("desk_retouch", public_id)
+    now = timezone.now()
+    try:
+        upload = receiving.open_upload(
+            gallery=retouch.gallery,
+            name=file.name or "",
+            size=file.size,
+            purpose=HAND_IN,
+            retouch=retouch,
+            by=by,
+            now=now,
+        )
+        if upload.status == UploadStatus.RECEIVING:
+            receiving.append(upload_id=upload.pk, at=0, chunks=file.chunks(), length=file.size, now=now)
+            messages.info(request, _("Received. It is checked and measured now."))
+    except (receiving.ReceivingError, storage.StorageError) as error:
+        messages.warning(request, str(error))
+    return redirect("desk_retouch", public_id)
 
 
 def _address(retouch: Retouch, version: str) -> str:

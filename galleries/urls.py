@@ -1,6 +1,15 @@
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from galleries import choosing_views, pictures, promise_views, retouch_views, together_views, tus, views
+from galleries import (
+    choosing_views,
+    pictures,
+    promise_views,
+    retouch_views,
+    staff_views,
+    together_views,
+    tus,
+    views,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("picture/<str:signed>", pictures.picture, name="picture"),
@@ -11,6 +20,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gallery/<str:public_id>/zip/<slug:size>", views.gallery_zip, name="gallery_zip"),
     path("gallery/<str:public_id>/elsewhere", views.gallery_elsewhere, name="gallery_elsewhere"),
     path("gallery/<str:public_id>/checksums", views.checksums, name="gallery_checksums"),
+    path("desk/galleries/<str:public_id>/", staff_views.desk_gallery, name="desk_gallery"),
+    path("desk/galleries/<str:public_id>/uploads", staff_views.gallery_uploads, name="gallery_uploads"),
+    path("desk/galleries/<str:public_id>/news", staff_views.gallery_news, name="gallery_news"),
+    path("desk/galleries/<str:public_id>/add", staff_views.gallery_add, name="gallery_add"),
+    path("desk/jobs/<int:pk>/retry", staff_views.retry_job, name="retry_job"),
     path("desk/promises/", promise_views.board, name="promise_board"),
     path("desk/galleries/<str:public_id>/deliver", promise_views.deliver, name="deliver"),
     path("desk/breaches/<int:pk>/cause", promise_views.breach_cause, name="breach_cause"),
@@ -52,5 +66,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/retouching/<str:public_id>/", retouch_views.desk_retouch, name="desk_retouch"),
     path("desk/retouching/<str:public_id>/news", retouch_views.retouch_news, name="retouch_news"),
     path("desk/retouching/<str:public_id>/preview", retouch_views.retouch_preview, name="retouch_preview"),
+    path("desk/retouching/<str:public_id>/hand-in", retouch_views.hand_in, name="retouch_hand_in"),
     path("desk/retouching/<str:public_id>/do/<slug:deed>", retouch_views.retouch_do, name="retouch_do"),
 ]

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from galleries import jobs, renditions, workbench
-from galleries.imaging.recipes import GRID, PROOF, SCREEN
+from galleries.imaging.recipes import FINAL_FULL, GRID, PROOF, SCREEN
 from galleries.models import Guard, Job, JobKind, Rendition, Version
 from galleries.renditions import clear_strays
 from galleries.retouching.rows import (
@@ -22,7 +22,8 @@ from galleries.workroom import workroom
 from studio import storage
 from studio.actors import Actor
 
-ON_SCREEN = (SCREEN, GRID, PROOF)  # the desk compares on SCREEN, a client who looks first sees PROOF
+# The desk compares on SCREEN and, one to one, on FINAL_FULL; a client who looks first sees PROOF.
+ON_SCREEN = (SCREEN, GRID, PROOF, FINAL_FULL)
 
 
 class GuardBlocks(RetouchRefused):
@@ -46,7 +47,9 @@ def measure(job: Job, now: datetime) -> None:
     )
     if version is None:
         return
-    renditions.ensure(photo=version.retouch.pick.photo, recipes=ON_SCREEN, version=version, now=now)
+    photo = version.retouch.pick.photo
+    renditions.ensure(photo=photo, recipes=ON_SCREEN, version=version, now=now)
+    renditions.ensure(photo=photo, recipes=[SCREEN, FINAL_FULL], now=now)
     if version.guard != Guard.WAITING:
         return
     if may_find_face(version.retouch.gallery):

@@ -1,0 +1,136 @@
+// The dark room: one frame of the strip on the stage, or two side by side.
+import { Zoom } from "./compare.js";
+
+/**
+ * `onShow(link)` hears which frame is on the stage. The frames are the strip's links; each carries what is known
+ * about it in data attributes (photo, number, large, picked, …), which the caller may change and then call `mark()`.
+ */
+export class Room {
+  constructor({ stage, strip, onShow = () => {}, address = (link) => link.href }) {
+    Object.assign(this, { stage, strip, onShow, address, beside: null });
+    this.zoom = new Zoom(stage, {
+      onSwipe: (way) => this.step(way),
+      onChange: (isZoomed) => document.querySelector("[data-zoom-button]")?.setAttribute("aria-pressed", isZoomed),
+    });
+    this.link = strip.querySelector("[aria-current]") ?? strip.querySelector("a");
+    strip.addEventListener("click", (event) => this.taken(event));
+    stage.addEventListener("click", (event) => {
+      const step = event.target.closest(".viewer-step");
+      if (!step || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      this.step(step.classList.contains("is-on") ? 1 : -1);
+    });
+    const second = stage.querySelector("[data-slot=two]");
+    if (second) this.beside = this.of(second.dataset.photo);
+    if (this.link) this.draw();
+  }
+
+  get links() {
+    return [...this.strip.querySelectorAll("a[data-photo]")];
+  }
+
+  of(photo) {
+    return this.links.find((link) => link.dataset.photo === photo) ?? null;
+  }
+
+  taken(event) {
+    const link = event.target.closest("a[data-photo]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.show(link);
+  }
+
+  /** Other links with the same photos: after a frame arrived. */
+  renew(html) {
+    const photo = this.link?.dataset.photo;
+    const beside = this.beside?.dataset.photo;
+    const left = this.strip.scrollLeft;
+    this.strip.innerHTML = html;
+    this.link = this.of(photo) ?? this.links[0] ?? null;
+    this.beside = beside ? this.of(beside) : null;
+    this.strip.scrollLeft = left;
+    if (this.link) this.draw();
+  }
+
+  step(way) {
+    const links = this.links;
+    const next = links[links.indexOf(this.link) + way];
+    if (next) this.show(next);
+  }
+
+  ends(way) {
+    const links = this.links;
+    this.show(way < 0 ? links[0] : links[links.length - 1]);
+  }
+
+  show(link) {
+    if (!link || link === this.link) return;
+    if (link === this.beside) this.beside = this.link;
+    this.link = link;
+    this.zoom.reset();
+    this.draw();
+    history.replaceState(null, "", this.address(link));
+  }
+
+  /** Put a second frame beside the first (the one named, or the next), or take it away again. */
+  compare(link) {
+    if (this.beside && !link) this.beside = null;
+    else {
+      const links = this.links;
+      const here = links.indexOf(this.link);
+      this.beside = link ?? links[here + 1] ?? links[here - 1] ?? null;
+    }
+    this.zoom.reset();
+    this.draw();
+  }
+
+  draw() {
+    this.fill("one", this.link);
+    this.fill("two", this.beside);
+    this.stage.classList.toggle("is-many", Boolean(this.beside));
+    const links = this.links;
+    const here = links.indexOf(this.link);
+    for (const each of links) {
+      each === this.link ? each.setAttribute("aria-current", "true") : each.removeAttribute("aria-current");
+      each.classList.toggle("is-beside", each === this.beside);
+    }
+    this.stage.querySelector(".viewer-step.is-back")?.toggleAttribute("hidden", here <= 0);
+    this.stage.querySelector(".viewer-step.is-on")?.toggleAttribute("hidden", here >= links.length - 1);
+    const strip = this.strip.getBoundingClientRect();
+    const box = this.link.getBoundingClientRect();
+    this.strip.scrollLeft += box.left + box.width / 2 - strip.left - strip.width / 2;
+    for (const near of [links[here + 1], links[here - 1]]) if (near?.dataset.large) new Image().src = near.dataset.large;
+    for (const button of document.querySelectorAll("[data-compare-button]")) {
+      button.setAttribute("aria-pressed", Boolean(this.beside));
+    }
+    this.onShow(this.link, here + 1, links.length);
+  }
+
+  fill(slot, link) {
+    let figure = this.stage.querySelector(`[data-slot=${slot}]`);
+    if (!link) {
+      figure?.remove();
+      return;
+    }
+    if (!figure) {
+      figure = this.stage.querySelector("[data-slot]").cloneNode(true);
+      figure.dataset.slot = slot;
+      this.stage.querySelector("[data-slot=one]").after(figure);
+    }
+    const large = link.dataset.large || link.querySelector("img")?.src || "";
+    const picture = figure.querySelector("img");
+    figure.dataset.photo = link.dataset.photo;
+    if (picture.getAttribute("src") !== large) {
+      picture.removeAttribute("srcset");
+      picture.src = large;
+    }
+    picture.hidden = !large;
+    picture.alt = link.dataset.alt ?? "";
+    figure.querySelector("figcaption").textContent = link.dataset.caption ?? "";
+    figure.classList.toggle("is-picked", link.dataset.picked === "true");
+  }
+}
+
+/** Whether a key press belongs to a field and not to the room. */
+export const isTyping = (event) =>
+  event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select, dialog[open]");
