@@ -89,7 +89,8 @@ class Done[T]:
 class Child:
     """One warm child. Calls are serialised; it is started on first use and again when it is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "galleries.imaging.child") -> None:
+        self._module = module
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -133,7 +134,7 @@ class Child:
     def _start(self) -> None:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "galleries.imaging.child"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

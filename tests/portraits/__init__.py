@@ -10,6 +10,7 @@ import pyvips
 FOLDER = Path(__file__).parent
 GRACE_HOPPER = FOLDER / "grace_hopper.jpg"
 EILEEN_COLLINS = FOLDER / "eileen_collins.png"
+GRACE_HOPPER_HEIC = FOLDER / "grace_hopper.heic"
 CAMERA_WIDTH, CAMERA_HEIGHT = 4000, 6000
 
 
