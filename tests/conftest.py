@@ -48,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
         _start_services()
     _choose_settings(worker)
     _load_settings()
+    if not worker and config.getoption("numprocesses", None):
+        # The workers choose for themselves: inherited, pytest-django would load the settings before they can.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
