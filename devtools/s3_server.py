@@ -19,8 +19,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 ACCESS, SECRET = "likeness", "likeness-secret"
 _SERVICES = ("master", "volume", "filer", "s3", "admin")
@@ -87,7 +89,7 @@ def s3_server(folder: Path, *, buckets: tuple[str, ...] = ("likeness",)) -> Iter
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     try:
-        _wait(process, port, log)
+        _wait(process, port, buckets, log)
         yield S3Server(port, process.pid, log)
     finally:
         process.terminate()
@@ -115,18 +117,25 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Until it answers on its health path."""
+def _wait(process: subprocess.Popen[bytes], port: int, buckets: tuple[str, ...], log: Path) -> None:
+    """Until every bucket is there: the server answers a moment before it has made them."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS,
+        aws_secret_access_key=SECRET,
+        config=Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}),
+    )
     until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
+    missing = list(buckets)
+    while process.poll() is None and time.monotonic() < until:
         try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1):
-                return
-        except HTTPError:
+            while missing:
+                client.head_bucket(Bucket=missing[-1])
+                missing.pop()
             return
-        except (URLError, OSError):
+        except (ClientError, BotoCoreError):
             time.sleep(0.1)
     tail = log.read_text(errors="replace")[-2000:]
     raise S3ServerError(f"The S3 server did not start within {_START_SECONDS} seconds:\n{tail}")
