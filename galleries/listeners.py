@@ -1,13 +1,18 @@
 """What the galleries do when something happens below them, in the same transaction."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from bookings.models import Booking, Shoot
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from bookings.models import Booking, Client, Shoot
 from galleries import deadlines, delivery
 from galleries.models import Gallery, PauseReason
 from galleries.statuses import GalleryStatus
 from studio.actors import Actor
 from studio.happenings import on
+from studio.links import Opening, on_asked
 from studio.transitions import begin, move_where
 
 
@@ -49,3 +54,14 @@ def put_away(*, booking: Booking, by: Actor, now: datetime) -> None:
     """No shoot, no pictures, nothing promised."""
     for pk in move_where(Gallery.objects.filter(shoot__booking=booking), "cancel", by=by, now=now):
         deadlines.stop(gallery_id=pk, now=now)
+
+
+@on_asked
+def galleries_of(email: str, now: datetime) -> Iterator[Opening]:
+    """The galleries of this address that show something: proofs, the work in hand, finals not yet expired."""
+    seen = Gallery.objects.exclude(status__in=[GalleryStatus.OPEN, GalleryStatus.CANCELLED])
+    for sitter in Client.objects.filter(email__iexact=email, erased_at=None).order_by("pk"):
+        whose = Q(shoot__sitter=sitter) | Q(shoot__sitter=None, shoot__booking__payer=sitter)
+        live = seen.filter(whose).filter(Q(finals_expire_at=None) | Q(finals_expire_at__gt=now))
+        for gallery in live.order_by("-pk"):
+            yield Opening(sitter, _("Your pictures"), "gallery", gallery.public_id)

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 
@@ -80,26 +79,32 @@ def answer_next(*, now: datetime) -> bool:
 
 @transaction.atomic
 def _answer(request: LinkRequest, *, now: datetime) -> None:
-    """All mails and the mark that they are on their way, or nothing. A second run adds nothing (`once`)."""
+    """The mail and the mark that it is on its way, or nothing."""
     if not LinkRequest.objects.filter(pk=request.pk, answered_at=None).update(answered_at=now):
         return
-    by_person: dict[Any, list[Opening]] = {}
-    for finder in _finders:
-        for opening in finder(request.email, now):
-            by_person.setdefault((type(opening.to), opening.to.pk), []).append(opening)
-    for openings in by_person.values():
-        _send(openings, once=f"fresh_links:{request.pk}:{openings[0].to.pk}", now=now)
+    openings = [opening for finder in _finders for opening in finder(request.email, now)]
+    if not openings:
+        return
+    links = [{"label": opening.label, "url": _grant(opening, now=now)} for opening in openings]
+    outbox.queue_message(
+        "fresh_links",
+        to=openings[0].to,
+        about=None,
+        context={"links": links},
+        once=f"fresh_links:{request.pk}",
+        now=now,
+    )
 
 
-def _send(openings: list[Opening], *, once: str, now: datetime) -> None:
-    to = openings[0].to
-    links = []
-    for opening in openings:
-        granted = credentials.grant(
-            scope=opening.scope, target=opening.target, holder_id=to.pk, holder_label=to.name, now=now
-        )
-        links.append({"label": opening.label, "url": granted.url})
-    outbox.queue_message("fresh_links", to=to, about=None, context={"links": links}, once=once, now=now)
+def _grant(opening: Opening, *, now: datetime) -> str:
+    """A fresh link to one thing, for the person it is held by: two people may share an address."""
+    return credentials.grant(
+        scope=opening.scope,
+        target=opening.target,
+        holder_id=opening.to.pk,
+        holder_label=opening.to.name,
+        now=now,
+    ).url
 
 
 def sweep(*, now: datetime) -> int:

@@ -7,9 +7,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from bookings.statuses import BookingStatus
+from galleries.models import Gallery
 from studio import credentials, links
+from studio.actors import WORKER
 from studio.models import Credential, LinkRequest, Message
+from studio.transitions import move
 from tests import factories
+from tests.galleries.making import make_gallery
 from tests.html import assert_no_inline
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +148,42 @@ def test_requests_are_forgotten_after_thirty_days() -> None:
     LinkRequest.objects.create(email="c@d.example", asked_at=NOW - timedelta(days=29))
     assert links.sweep(now=NOW) == 1
     assert LinkRequest.objects.get().email == "c@d.example"
+
+
+# --- what the apps answer
+
+
+def openings(email: str, now: datetime = NOW) -> list[tuple[str, str, int]]:
+    return [(o.scope, o.target, o.to.pk) for finder in links._finders for o in finder(email, now)]
+
+
+def test_payer_and_sitter_get_their_bookings() -> None:
+    payer = factories.client(email="firm@client.example")
+    sitter = factories.client(email="sitter@client.example")
+    booked = factories.booking(payer=payer, sitter=sitter)
+    assert openings("FIRM@client.example") == [("booking", booked.public_id, payer.pk)]
+    assert openings("sitter@client.example") == [("booking", booked.public_id, sitter.pk)]
+    assert openings("nobody@client.example") == []
+
+
+def test_what_is_over_or_erased_is_not_opened_again() -> None:
+    payer = factories.client(email="firm@client.example")
+    booked = factories.booking(payer=payer)
+    factories.booking(payer=payer, status=BookingStatus.CANCELLED)
+    assert len(openings("firm@client.example")) == 1
+    assert openings("firm@client.example", booked.ends_at + timedelta(days=401)) == []
+    payer.erased_at = NOW
+    payer.save()
+    assert openings("firm@client.example") == []
+
+
+def test_gallery_is_opened_while_it_shows_something() -> None:
+    sitter = factories.client(email="sitter@client.example")
+    shoot = factories.shoot(payer=sitter)
+    gallery = make_gallery(now=NOW, shoot=shoot)
+    booking = ("booking", shoot.booking.public_id, sitter.pk)
+    assert openings("sitter@client.example") == [booking]
+    move(Gallery, gallery.pk, "publish_proofs", by=WORKER, now=NOW)
+    assert openings("sitter@client.example") == [booking, ("gallery", gallery.public_id, sitter.pk)]
+    Gallery.objects.filter(pk=gallery.pk).update(finals_expire_at=NOW)
+    assert openings("sitter@client.example") == [booking]

@@ -1,0 +1,28 @@
+"""What the bookings answer when the studio asks them."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from bookings.models import Booking, Client
+from bookings.statuses import BookingStatus
+from studio.links import Opening, on_asked
+from studio.templatetags.studio_tags import local
+
+REMEMBERED = timedelta(days=400)
+
+
+@on_asked
+def bookings_of(email: str, now: datetime) -> Iterator[Opening]:
+    """The bookings this address pays for or sits in: each by the person who holds it, newest first."""
+    mine = Client.objects.filter(email__iexact=email, erased_at=None)
+    for person in mine.order_by("pk"):
+        theirs = Booking.objects.filter(
+            Q(payer=person) | Q(shoots__sitter=person),
+            status__in=[BookingStatus.CONFIRMED, BookingStatus.REQUESTED],
+            ends_at__gt=now - REMEMBERED,
+        )
+        for booking in theirs.select_related("session_type", "location").order_by("-starts_at").distinct():
+            when = local(booking.starts_at, booking.location)
+            yield Opening(person, f"{booking.session_type.name}, {when}", "booking", booking.public_id)
