@@ -1,12 +1,12 @@
-"""Which Slots are open. This module fetches, with a fixed number of queries bounded by the window and not by history;
-`seating` decides. The page only suggests: `holds` asks again under the Resource locks.
+"""Which Slots are open, and why a time is not. `boards` fetches, `seating` decides.
+
+The page only suggests: `holds` asks again under the Resource locks.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
-from enum import Enum
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db.models import Prefetch, Q
@@ -14,23 +14,12 @@ from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bookings.models import (
-    AddOn,
-    Booking,
-    Busy,
-    Claim,
-    Requirement,
-    Resource,
-    ResourceDay,
-    ResourceHours,
-    ResourceKind,
-    SessionType,
-)
+from bookings.boards import Cast, Leeway, Player, filled, frame
+from bookings.models import AddOn, Requirement, Resource, ResourceKind, SessionType
 from bookings.refusals import NotOffered
 from bookings.seating import (
     Board,
     Calendar,
-    Chain,
     Extra,
     Need,
     Post,
@@ -43,46 +32,24 @@ from bookings.seating import (
     posts_of,
     works_of,
 )
-from bookings.statuses import ACTIVE_BOOKING, BookingStatus
-from bookings.timeline import DAY, MINUTE, Timeline, Walls, instant, runs
-from studio.models import Closure, Location, OpeningHours
+from bookings.timeline import DAY, MINUTE, Timeline, runs
+from studio.models import Location
 
-__all__ = ["Cast", "Leeway", "Seat", "Slot", "cast_of", "nearby", "slot_at", "slots", "why_not"]
+__all__ = [
+    "Cast",
+    "Enquiry",
+    "Leeway",
+    "Seat",
+    "Slot",
+    "cast_of",
+    "cast_slots",
+    "enquire",
+    "slot_at",
+    "slots",
+    "why_not",
+]
 
-
-class Leeway(Enum):
-    """How much of the studio's own rules may be set aside. Claims and busy times never are."""
-
-    CLIENT = "client"
-    STAFF = "staff"  # no notice, horizon or daily cap
-    OVERRIDE = "override"  # nor the grid and the hours: needs a reason
-
-
-@dataclass(frozen=True, slots=True)
-class Player:
-    """A Resource that could take part, with the skills that are asked for."""
-
-    resource_id: int
-    name: str
-    skills: frozenset[int]
-    follows_location: bool
-    travel_gap: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """What is to be booked and who could take part: everything that does not depend on a date."""
-
-    session_type: SessionType
-    location: Location
-    add_ons: Sequence[tuple[AddOn, int]]
-    chain: Chain
-    players: Sequence[Player]
-
-    @property
-    def resource_ids(self) -> list[int]:
-        """In the order in which their rows are locked."""
-        return sorted(player.resource_id for player in self.players)
+NEARBY_BEFORE, NEARBY_AFTER = 3 * DAY, 7 * DAY
 
 
 def slots(
@@ -116,12 +83,13 @@ def cast_slots(
 ) -> list[Slot]:
     """`slots` for a cast that is already known."""
     today = now.astimezone(ZoneInfo(cast.location.zone)).date()
-    first_on = max(first_on, today - DAY)
+    first_on = max(first_on, today)
     if leeway is Leeway.CLIENT:
         last_on = min(last_on, today + timedelta(days=cast.session_type.horizon_days))
     if last_on < first_on:
         return []
-    return open_slots(_board(cast, first_on, last_on, now=now, ignoring=ignoring, leeway=leeway))
+    board = frame(cast, first_on=first_on, last_on=last_on, now=now, leeway=leeway)
+    return open_slots(filled(cast, board, now=now, ignoring=ignoring))
 
 
 def slot_at(
@@ -133,22 +101,94 @@ def slot_at(
     leeway: Leeway = Leeway.CLIENT,
 ) -> Slot | None:
     """The open Slot that starts at an instant, if there is one."""
+    return enquire(cast, starts_at, now=now, ignoring=ignoring, leeway=leeway).slot()
+
+
+def why_not(
+    *,
+    session_type: SessionType,
+    location: Location,
+    add_ons: Mapping[int, int],
+    starts_at: datetime,
+    now: datetime,
+    ignoring: int | None = None,
+) -> list[str]:
+    """For staff: every reason why a time is not free, with names and times. Empty when it is free."""
+    cast = cast_of(session_type=session_type, location=location, add_ons=add_ons)
+    return enquire(cast, starts_at, now=now, ignoring=ignoring).why_not()
+
+
+# --- one time -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Enquiry:
+    """A question about one start time. What needs no lock was fetched when it was asked; each answer about who is
+    free asks the database again, so it can be given under the locks."""
+
+    cast: Cast
+    starts_at: datetime
+    frame: Board
+    now: datetime
+    ignoring: int | None
+
+    def rules_broken(self) -> list[str]:
+        """Why this is no start time of the session, whoever is free: sentences a client may read."""
+        if self.starts_at <= self.now:
+            return [_("That time has passed.")]
+        return list(_rules_broken(self.cast, self._day(), self.starts_at))
+
+    def slot(self) -> Slot | None:
+        """The Slot that starts then, if it is open at this moment."""
+        found = open_slots(filled(self.cast, self._day(), now=self.now, ignoring=self.ignoring))
+        return next((slot for slot in found if slot.starts_at == self.starts_at), None)
+
+    def is_full(self) -> bool:
+        """Whether the day has reached the session's cap at this moment."""
+        day = self._day()
+        return day.first_on in filled(self.cast, day, now=self.now, ignoring=self.ignoring).full_dates
+
+    def nearby(self, count: int = 6) -> list[Slot]:
+        """The open Slots closest to the time, in order."""
+        found = open_slots(filled(self.cast, self.frame, now=self.now, ignoring=self.ignoring))
+        closest = sorted(found, key=lambda slot: abs(slot.starts_at - self.starts_at))[:count]
+        return sorted(closest, key=lambda slot: slot.starts_at)
+
+    def why_not(self) -> list[str]:
+        """For staff: every reason, with names and times. Empty when it is free."""
+        if self.slot() is not None:
+            return []
+        board = filled(self.cast, self._day(), now=self.now, ignoring=self.ignoring)
+        found = self.rules_broken()
+        if board.full_dates:
+            found.append(full_sentence())
+        return found + _people(replace(board, full_dates=frozenset()), self.starts_at)
+
+    def _day(self) -> Board:
+        on = self.starts_at.astimezone(ZoneInfo(self.frame.zone)).date()
+        return replace(self.frame, first_on=on, last_on=on)
+
+
+def enquire(
+    cast: Cast,
+    starts_at: datetime,
+    *,
+    now: datetime,
+    ignoring: int | None = None,
+    leeway: Leeway = Leeway.CLIENT,
+) -> Enquiry:
+    """Ask about one start time and the days around it."""
     on = starts_at.astimezone(ZoneInfo(cast.location.zone)).date()
-    found = cast_slots(cast, first_on=on, last_on=on, now=now, ignoring=ignoring, leeway=leeway)
-    return next((slot for slot in found if slot.starts_at == starts_at), None)
+    board = frame(cast, first_on=on - NEARBY_BEFORE, last_on=on + NEARBY_AFTER, now=now, leeway=leeway)
+    return Enquiry(cast, starts_at, board, now, ignoring)
 
 
-def nearby(
-    cast: Cast, starts_at: datetime, *, now: datetime, ignoring: int | None = None, count: int = 6
-) -> list[Slot]:
-    """The open Slots closest to a time that is not, in order."""
-    on = starts_at.astimezone(ZoneInfo(cast.location.zone)).date()
-    found = cast_slots(cast, first_on=on - 3 * DAY, last_on=on + 7 * DAY, now=now, ignoring=ignoring)
-    closest = sorted(found, key=lambda slot: abs(slot.starts_at - starts_at))[:count]
-    return sorted(closest, key=lambda slot: slot.starts_at)
+def full_sentence() -> str:
+    """What a client reads about a day that has reached its cap."""
+    return _("That day is fully booked for this session.")
 
 
-# --- fetching -----------------------------------------------------------------------------------------------
+# --- the cast -----------------------------------------------------------------------------------------------
 
 
 def chosen_add_ons(session_type: SessionType, add_ons: Mapping[int, int]) -> list[tuple[AddOn, int]]:
@@ -222,208 +262,34 @@ def _players(location: Location, skills: set[int]) -> list[Player]:
     ]
 
 
-def _board(
-    cast: Cast, first_on: date, last_on: date, *, now: datetime, ignoring: int | None, leeway: Leeway
-) -> Board:
-    """Fetch what decides between two local dates. The number of queries does not depend on what is stored."""
-    session_type, location = cast.session_type, cast.location
-    is_client, is_override = leeway is Leeway.CLIENT, leeway is Leeway.OVERRIDE
-    zone = ZoneInfo(location.zone)
-    horizon = now.astimezone(zone).date() + timedelta(days=session_type.horizon_days + 1)
-    empty = Board(
-        zone=location.zone,
-        first_on=first_on,
-        last_on=last_on,
-        chain=cast.chain,
-        calendars=(),
-        opening=_by_weekday(
-            OpeningHours.objects.filter(location=location).values_list("weekday", "opens_at", "closes_at")
-        ),
-        closed=dict(
-            Closure.objects.filter(location=location, on__range=(first_on - DAY, last_on + DAY)).values_list(
-                "on", "closes_at"
-            )
-        ),
-        increment=1 if is_override else session_type.increment_minutes,
-        earliest=now + timedelta(hours=session_type.min_notice_hours) if is_client else now,
-        latest=instant(zone, horizon, time()) - MINUTE if is_client else None,
-        full_dates=_full_dates(cast, first_on, last_on, now=now, ignoring=ignoring)
-        if is_client
-        else frozenset(),
-        ignores_hours=is_override,
-    )
-    return replace(empty, calendars=_calendars(cast, line_of(empty), now=now, ignoring=ignoring))
-
-
-def _by_weekday(rows: Iterable[tuple[int, time, time]]) -> dict[int, list[Walls]]:
-    week: dict[int, list[Walls]] = defaultdict(list)
-    for weekday, begins, until in rows:
-        week[weekday].append((begins, until))
-    return dict(week)
-
-
-def active_claims(*, now: datetime) -> Q:
-    """Claims that hold their Resource: active, and not of a hold that has lapsed but was not swept yet."""
-    return Q(is_active=True) & ~Q(booking__status=BookingStatus.HELD, booking__hold_expires_at__lte=now)
-
-
-def _calendars(cast: Cast, line: Timeline, *, now: datetime, ignoring: int | None) -> list[Calendar]:
-    ids = [player.resource_id for player in cast.players]
-    here = cast.location.pk
-    begins_at, ends_at = line.at(0), line.at(line.length)
-    widest = max((player.travel_gap for player in cast.players), default=timedelta())
-    weeks: dict[int, list[tuple[int, time, time]]] = defaultdict(list)
-    for resource_id, location_id, weekday, begins, until in ResourceHours.objects.filter(
-        resource__in=ids
-    ).values_list("resource", "location", "weekday", "starts_at", "ends_at"):
-        rows = weeks[resource_id]  # having hours anywhere means: not here at other times
-        if location_id == here:
-            rows.append((weekday, begins, until))
-    gaps = {player.resource_id: player.travel_gap for player in cast.players}
-    taken: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
-    claims = Claim.objects.filter(
-        active_claims(now=now),
-        resource__in=ids,
-        ends_at__gt=begins_at - widest,
-        starts_at__lt=ends_at + widest,
-    )
-    if ignoring is not None:
-        claims = claims.exclude(booking=ignoring)
-    for resource_id, begins_at_, until, location_id in claims.values_list(
-        "resource", "starts_at", "ends_at", "booking__location"
-    ):
-        gap = gaps[resource_id] if location_id != here else None
-        taken[resource_id].append((begins_at_ - gap, until + gap) if gap else (begins_at_, until))
-    busy = Busy.objects.filter(resource__in=ids, ends_at__gt=begins_at, starts_at__lt=ends_at)
-    for resource_id, begins_at_, until in busy.values_list("resource", "starts_at", "ends_at"):
-        taken[resource_id].append((begins_at_, until))
-    days = _exceptions(cast, ids, line)
-    return [
-        Calendar(
-            resource_id=player.resource_id,
-            name=player.name,
-            skills=player.skills,
-            hours=None
-            if player.follows_location and player.resource_id not in weeks
-            else _by_weekday(weeks[player.resource_id]),
-            days=days[player.resource_id],
-            taken=taken[player.resource_id],
-        )
-        for player in cast.players
-    ]
-
-
-def _exceptions(cast: Cast, ids: Sequence[int], line: Timeline) -> dict[int, dict[date, list[Walls]]]:
-    """The dates on which weekly hours do not hold. A date marked "away" has no hours, whatever else it says."""
-    days: dict[int, dict[date, list[Walls]]] = defaultdict(dict)
-    away: set[tuple[int, date]] = set()
-    dates = list(line.dates())
-    for resource_id, location_id, on, begins, until in ResourceDay.objects.filter(
-        resource__in=ids, on__range=(dates[0], dates[-1])
-    ).values_list("resource", "location", "on", "starts_at", "ends_at"):
-        walls = days[resource_id].setdefault(on, [])
-        if begins is None or until is None:
-            away.add((resource_id, on))
-        elif location_id == cast.location.pk:
-            walls.append((begins, until))
-    for resource_id, on in away:
-        days[resource_id][on] = []
-    return days
-
-
-def _full_dates(
-    cast: Cast, first_on: date, last_on: date, *, now: datetime, ignoring: int | None
-) -> frozenset[date]:
-    cap = cast.session_type.daily_cap
-    if cap is None:
-        return frozenset()
-    zone = ZoneInfo(cast.location.zone)
-    rows = Booking.objects.filter(
-        session_type=cast.session_type,
-        location=cast.location,
-        status__in=ACTIVE_BOOKING,
-        starts_at__gte=instant(zone, first_on, time()),
-        starts_at__lt=instant(zone, last_on + DAY, time()),
-    ).exclude(status=BookingStatus.HELD, hold_expires_at__lte=now)
-    if ignoring is not None:
-        rows = rows.exclude(pk=ignoring)
-    counts = Counter(
-        starts_at.astimezone(zone).date() for starts_at in rows.values_list("starts_at", flat=True)
-    )
-    return frozenset(on for on, count in counts.items() if count >= cap)
-
-
 # --- saying why ---------------------------------------------------------------------------------------------
 
 
-def why_not(
-    *,
-    session_type: SessionType,
-    location: Location,
-    add_ons: Mapping[int, int],
-    starts_at: datetime,
-    now: datetime,
-    ignoring: int | None = None,
-) -> list[str]:
-    """For staff: every reason why a time is not free, with names and times. Empty when it is free."""
-    cast = cast_of(session_type=session_type, location=location, add_ons=add_ons)
-    if slot_at(cast, starts_at, now=now, ignoring=ignoring) is not None:
-        return []
-    return rules_broken(cast, starts_at, now=now, ignoring=ignoring) + _people(
-        cast, starts_at, now=now, ignoring=ignoring
-    )
-
-
-def rules_broken(
-    cast: Cast,
-    starts_at: datetime,
-    *,
-    now: datetime,
-    ignoring: int | None = None,
-    leeway: Leeway = Leeway.CLIENT,
-) -> list[str]:
-    """Why a time is no start time of this session, whoever is free: sentences a client may read."""
-    zone = ZoneInfo(cast.location.zone)
-    on = starts_at.astimezone(zone).date()
-    if starts_at <= now:
-        return [_("That time has passed.")]
-    board = _board(cast, on, on, now=now, ignoring=ignoring, leeway=leeway)
+def _rules_broken(cast: Cast, board: Board, starts_at: datetime) -> Iterable[str]:
     line = line_of(board)
     minute = line.floor(starts_at)
-    found = []
     if board.earliest is not None and starts_at < board.earliest:
-        found.append(
-            _("This session is booked at least %(hours)d hours ahead.")
-            % {"hours": cast.session_type.min_notice_hours}
-        )
+        hours = cast.session_type.min_notice_hours
+        yield _("This session is booked at least %(hours)d hours ahead.") % {"hours": hours}
     if board.latest is not None and starts_at > board.latest:
-        found.append(_("Bookings open %(days)d days ahead.") % {"days": cast.session_type.horizon_days})
+        yield _("Bookings open %(days)d days ahead.") % {"days": cast.session_type.horizon_days}
     if line.at(minute) != starts_at or not line.grid(board.increment) >> minute & 1:
-        found.append(_("Sessions do not start at that minute. Please choose one of the times shown."))
+        yield _("Sessions do not start at that minute. Please choose one of the times shown.")
     if not runs(opening_of(board, line), cast.chain.minutes) >> minute & 1:
-        found.append(_("The studio is not open for all of that time."))
-    if on in board.full_dates:
-        found.append(_("That day is fully booked for this session."))
-    return found
+        yield _("The studio is not open for all of that time.")
 
 
-def _people(cast: Cast, starts_at: datetime, *, now: datetime, ignoring: int | None) -> list[str]:
-    on = starts_at.astimezone(ZoneInfo(cast.location.zone)).date()
-    board = _board(cast, on, on, now=now, ignoring=ignoring, leeway=Leeway.STAFF)
+def _people(board: Board, starts_at: datetime) -> list[str]:
     line = line_of(board)
     minute = line.floor(starts_at)
-    opening = opening_of(board, line)
-    names = {calendar.resource_id: calendar for calendar in board.calendars}
+    by_id = {calendar.resource_id: calendar for calendar in board.calendars}
     found: list[str] = []
-    for post in posts_of(board, line, opening):
+    for post in posts_of(board, line, opening_of(board, line)):
+        able = {pk for pk, fits in post.fits.items() if fits >> minute & 1}
         if not post.fits:
             found.append(_("Nobody can do %(what)s here.") % {"what": post.step.purpose})
-        elif sum(fits >> minute & 1 for fits in post.fits.values()) < post.need.count:
-            found += [
-                _one(names[pk], post, board, line, minute)
-                for pk, fits in post.fits.items()
-                if not fits >> minute & 1
-            ]
+        elif len(able) < post.need.count:
+            found += [_one(by_id[pk], post, board, line, minute) for pk in post.fits if pk not in able]
     return list(dict.fromkeys(found)) or [_("Not enough people or rooms are free at the same time.")]
 
 

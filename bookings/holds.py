@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import NoReturn
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, transaction
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected, ExclusionViolation
 
 from bookings import availability
-from bookings.availability import Cast, Leeway, Slot
+from bookings.availability import Cast, Enquiry, Leeway, Slot
 from bookings.models import Booking, BookingAddOn, Checkout, Claim, Resource, SessionType, Shoot
 from bookings.policy import HOLD
 from bookings.pricing import CannotPayAtStudio, Quote, quote
@@ -56,15 +57,14 @@ def place(
     leeway = leeway_of(by, override_reason)
     cast = _cast(session_type_id=session_type_id, location_id=location_id, add_ons=add_ons)
     priced = _priced(cast, pays_at_studio=pays_at_studio)
-    if broken := availability.rules_broken(cast, starts_at, now=now, leeway=leeway):
+    asked = availability.enquire(cast, starts_at, now=now, leeway=leeway)
+    if broken := asked.rules_broken():
         raise NotOffered(broken[0])
 
     def attempt() -> Booking | None:
         lock_resources(cast)
-        if found := Booking.objects.filter(form_token=form_token).first():
-            return found
         expire_due(now=now, resource_ids=cast.resource_ids)
-        slot = availability.slot_at(cast, starts_at, now=now, leeway=leeway)
+        slot = asked.slot()
         if slot is None:
             return None
         booking = Booking(
@@ -94,12 +94,12 @@ def place(
     try:
         booking = seated(attempt)
     except IntegrityError:
-        # The other half of a double click came in between with other Resources locked.
-        if found := Booking.objects.filter(form_token=form_token).first():
-            return found
-        raise
+        if (booking := Booking.objects.filter(form_token=form_token).first()) is None:
+            raise
+    # The other half of a double click may be what took the time.
+    booking = booking or Booking.objects.filter(form_token=form_token).first()
     if booking is None:
-        raise SlotTaken(availability.nearby(cast, starts_at, now=now))
+        refuse(asked)
     return booking
 
 
@@ -131,12 +131,14 @@ def expire_due(*, now: datetime, resource_ids: Sequence[int] | None = None) -> i
 
     Bookings that somebody is acting on at this moment are left to them and to the next sweep.
     """
+    due = Booking.objects.filter(status=BookingStatus.HELD, hold_expires_at__lte=now)
+    if resource_ids is not None:
+        due = due.filter(
+            pk__in=Claim.objects.filter(is_active=True, resource__in=resource_ids).values("booking")
+        )
+    if not due.exists():
+        return 0
     with transaction.atomic():
-        due = Booking.objects.filter(status=BookingStatus.HELD, hold_expires_at__lte=now)
-        if resource_ids is not None:
-            due = due.filter(
-                pk__in=Claim.objects.filter(is_active=True, resource__in=resource_ids).values("booking")
-            )
         expired = move_where(due, "expire", by=WORKER, now=now)
         let_go(expired, by=WORKER, now=now)
     return len(expired)
@@ -215,6 +217,13 @@ def cast_of(booking: Booking) -> Cast:
 def studio_now() -> Studio:
     """The studio, or an unsaved one with the default manners before set-up."""
     return Studio.objects.first() or Studio()
+
+
+def refuse(asked: Enquiry) -> NoReturn:
+    """Say that a time is gone: the whole day by its cap, or this time, with open ones nearby."""
+    if asked.is_full():
+        raise NotOffered(availability.full_sentence())
+    raise SlotTaken(asked.nearby())
 
 
 def leeway_of(by: Actor, override_reason: str) -> Leeway:

@@ -16,7 +16,7 @@ from bookings import availability, holds, messages, policy
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.people import clean, known_client, read_person
-from bookings.refusals import DetailsRefused, NotNow, NotOffered, SlotTaken, TooLate
+from bookings.refusals import DetailsRefused, NotNow, NotOffered, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.timeline import instant
 from studio import outbox
@@ -127,7 +127,8 @@ def move_to(
     _check_movable(before, by=by, now=now)
     cast = holds.cast_of(before)
     leeway = holds.leeway_of(by, override_reason)
-    if broken := availability.rules_broken(cast, starts_at, now=now, leeway=leeway, ignoring=before.pk):
+    asked = availability.enquire(cast, starts_at, now=now, leeway=leeway, ignoring=before.pk)
+    if broken := asked.rules_broken():
         raise NotOffered(broken[0])
 
     def attempt() -> Booking | None:
@@ -137,7 +138,7 @@ def move_to(
         _check_movable(booking, by=by, now=now)
         holds.lock_resources(cast)
         holds.expire_due(now=now, resource_ids=cast.resource_ids)
-        slot = availability.slot_at(cast, starts_at, now=now, leeway=leeway, ignoring=booking.pk)
+        slot = asked.slot()
         if slot is None:
             return None
         Claim.objects.filter(booking=booking, is_active=True).update(is_active=False)
@@ -151,7 +152,7 @@ def move_to(
 
     moved = holds.seated(attempt)
     if moved is None:
-        raise SlotTaken(availability.nearby(cast, starts_at, now=now, ignoring=booking_id))
+        holds.refuse(asked)
     return moved
 
 

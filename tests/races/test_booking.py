@@ -1,0 +1,205 @@
+"""Guarantee 1 on real connections: nobody is in two places, whoever presses at the same moment.
+
+Each promise has its control: the same people with the guard taken away do harm, so the test can see it.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from bookings import holds, lifecycle
+from bookings.models import Booking, Claim
+from bookings.statuses import BookingStatus
+from studio.actors import Actor, ActorKind
+from tests import factories
+from tests.factories import NOW
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
+GUEST = Actor(ActorKind.CLIENT)
+STAFF = Actor(ActorKind.USER, 1, "Owner")
+TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)  # 10:00 in Chicago
+
+
+@pytest.fixture
+def place():
+    return factories.location()
+
+
+def press(kind, place, starts_at=TEN, *, token=None, add_ons=None, now=NOW):
+    """One client presses the button; how long the answer took is kept beside it."""
+    began = time.perf_counter()
+    try:
+        found = holds.place(
+            session_type_id=kind.pk,
+            location_id=place.pk,
+            add_ons=add_ons or {},
+            starts_at=starts_at,
+            form_token=token or uuid4(),
+            by=GUEST,
+            now=now,
+        )
+    except (holds.SlotTaken, holds.NotOffered) as refusal:
+        found = refusal
+    return found, time.perf_counter() - began
+
+
+def doubles() -> int:
+    """Pairs of active claims of one Resource that overlap."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*) FROM bookings_claim a JOIN bookings_claim b
+               ON a.resource_id = b.resource_id AND a.id < b.id AND a.is_active AND b.is_active
+               AND tstzrange(a.starts_at, a.ends_at) && tstzrange(b.starts_at, b.ends_at)"""
+        )
+        return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def without_constraint() -> Iterator[None]:
+    """Take the exclusion constraint away and put it back, whatever was booked meanwhile."""
+    rule = next(rule for rule in Claim._meta.constraints if rule.name == "nobody_in_two_places")
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(Claim, rule)
+    try:
+        yield
+    finally:
+        Booking.objects.all().delete()
+        with connection.schema_editor() as editor:
+            editor.add_constraint(Claim, rule)
+
+
+def test_fifty_clients_on_one_slot_make_one_booking(place, real_connections):
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    answers = real_connections.run([partial(press, kind, place)] * 50)
+    booked = [found for found, _seconds in answers if isinstance(found, Booking)]
+    refused = [found for found, _seconds in answers if isinstance(found, holds.SlotTaken)]
+    assert (len(booked), len(refused)) == (1, 49)
+    assert Booking.objects.count() == 1
+    assert doubles() == 0
+    assert all(refusal.nearby for refusal in refused)
+
+
+def test_fifty_clients_without_constraint_and_locks_book_twice(place, real_connections, monkeypatch):
+    """The control."""
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    monkeypatch.setattr(holds, "lock_resources", lambda cast: None)
+    with without_constraint():
+        answers = real_connections.run([partial(press, kind, place)] * 50)
+        booked = [found for found, _seconds in answers if isinstance(found, Booking)]
+        assert len(booked) > 1
+        assert doubles() > 0
+    monkeypatch.undo()
+    with pytest.raises(holds.SlotTaken):
+        press_or_raise(kind, place)
+
+
+def press_or_raise(kind, place):
+    """The guard is back: of two, one is refused."""
+    for _client in range(2):
+        found, _seconds = press(kind, place)
+    raise found
+
+
+def test_the_constraint_alone_still_seats_one(place, real_connections, monkeypatch):
+    """The backstop: with the locks gone PostgreSQL refuses the second claim, and the client reads "taken"."""
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    monkeypatch.setattr(holds, "lock_resources", lambda cast: None)
+    answers = [found for found, _ in real_connections.run([partial(press, kind, place)] * 12)]
+    assert sum(isinstance(found, Booking) for found in answers) == 1
+    assert sum(isinstance(found, holds.SlotTaken) for found in answers) == 11
+    assert doubles() == 0
+
+
+def test_two_resources_in_opposite_order_show_no_deadlock(place, real_connections):
+    """Two session types ask for the same pair the other way round; each slot is fought over by both."""
+    factories.crew(place)
+    one = factories.session_type(locations=[place], needs=["photographer", "camera-room"])
+    other = factories.session_type(locations=[place], needs=["camera-room", "photographer"])
+    hours = [TEN + timedelta(days=day, hours=hour) for day in (0, 1) for hour in range(6)]
+    calls = [partial(press, kind, place, hour) for hour in hours for kind in (one, other)]
+    answers = real_connections.run(calls)
+    assert [found for found in answers if isinstance(found, Exception)] == []
+    booked = [found for found, _seconds in answers if isinstance(found, Booking)]
+    slowest = sorted(seconds for _found, seconds in answers)[-1]
+    assert len(booked) == len(hours)
+    assert doubles() == 0
+    assert slowest < 8  # a machine with other work; a deadlock or a lock that waits would show as 10 s
+
+
+def test_a_double_click_is_one_booking(place, real_connections):
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    token = uuid4()
+    answers = real_connections.run([partial(press, kind, place, token=token)] * 8)
+    assert {found.pk for found, _seconds in answers} == {Booking.objects.get().pk}
+
+
+def test_a_lapsed_hold_is_taken_over_by_exactly_one_of_many(place, real_connections):
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    press(kind, place)
+    later = NOW + timedelta(minutes=16)
+    sweep = partial(holds.expire_due, now=later)
+    answers = real_connections.run([partial(press, kind, place, now=later)] * 12 + [sweep, sweep])
+    assert [found for found in answers if isinstance(found, Exception)] == []
+    assert sum(isinstance(found, Booking) for found, _seconds in answers[:12]) == 1
+    assert sorted(Booking.objects.values_list("status", flat=True)) == [
+        BookingStatus.EXPIRED,
+        BookingStatus.HELD,
+    ]
+    assert doubles() == 0
+
+
+def test_the_last_place_under_the_daily_cap_goes_to_one(place, real_connections):
+    """Different Resources, same cap: the session type's own lock decides."""
+    factories.crew(place)
+    factories.crew(place)
+    kind = factories.session_type(locations=[place], daily_cap=1)
+    calls = [partial(press, kind, place, TEN + timedelta(hours=hour)) for hour in (0, 2, 4, 6)]
+    answers = [found for found, _ in real_connections.run(calls)]
+    assert sum(isinstance(found, Booking) for found in answers) == 1
+
+
+def test_moves_cancels_and_holds_at_once_leave_nobody_in_two_places(place, real_connections):
+    """Four bookings all move to where another one is, while others book and cancel: no deadlock is shown."""
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    hours = [TEN + timedelta(hours=hour) for hour in (0, 2, 4, 6)]
+    booked = [factories.booking(session_type=kind, at=place, starts_at=hour) for hour in hours]
+
+    def move(number):
+        try:
+            return lifecycle.move_to(
+                booking_id=booked[number].pk, starts_at=hours[(number + 1) % 4], by=STAFF, now=NOW
+            )
+        except holds.SlotTaken as refusal:
+            return refusal
+
+    def cancel(number):
+        return lifecycle.cancel(booking_id=booked[number].pk, by=STAFF, now=NOW)
+
+    calls = [partial(move, number) for number in range(4)] * 2
+    calls += [
+        partial(cancel, 0),
+        partial(cancel, 0),
+        partial(press, kind, place, hours[0]),
+        partial(press, kind, place, hours[2]),
+    ]
+    answers = real_connections.run(calls)
+    expected = (holds.SlotTaken, lifecycle.NotNow)
+    unexpected = [
+        found for found in answers if isinstance(found, Exception) and not isinstance(found, expected)
+    ]
+    assert unexpected == []
+    assert doubles() == 0
+    for booking in Booking.objects.filter(status=BookingStatus.CONFIRMED):
+        assert booking.claims.filter(is_active=True).count() == 2
