@@ -37,7 +37,9 @@ SKILLS = {
 CLIENTS = [
     "Nadia Petrov", "Marcus Reed", "Lena Hoffmann", "Tomás Herrera", "Priya Raman", "Oliver Grant", "Aiko Tanaka",
     "Grace Adeyemi", "Daniel Brooks", "Elif Yıldız", "Sofia Marino", "Henry Walsh", "Chloé Dubois", "Ibrahim Khan",
-    "Ruth Goldberg", "Mateo Silva", "Hannah Schmidt", "Kofi Mensah", "Ingrid Solberg", "Leo Fontaine",
+    "Ruth Goldberg", "Mateo Silva", "Hannah Schmidt", "Kofi Mensah", "Ingrid Solberg", "Leo Fontaine", "Amara Cole",
+    "Piotr Nowak", "Yuki Mori", "Beatriz Lima", "Samuel Okoro", "Clara Vogel", "Rahul Mehta", "Siobhán Kelly",
+    "Anton Weiss", "Zainab Ali", "Luca Romano", "Freya Lund", "George Papas", "Mei Chen", "David Cohen", "Isla Murray",
 ]  # fmt: skip
 
 

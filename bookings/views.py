@@ -58,8 +58,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def session_type(request: HttpRequest, slug: str) -> HttpResponse:
     """One session: its add-ons, and the start times that fit everybody. The same address as a fragment for htmx."""
-    found = get_object_or_404(SessionType, slug=slug, is_active=True, locations__is_active=True)
+    found = get_object_or_404(SessionType, slug=slug, is_active=True)
     choice = ChoiceOfTime(request.GET, session_type=found)
+    if not choice.locations:
+        raise Http404
     context = {"session_type": found, "choice": choice, **times_of(choice, now=timezone.now())}
     fragment = "bookings/_times.html" if getattr(request, "htmx", False) else "bookings/session_type.html"
     return render(request, fragment, context)
