@@ -1,10 +1,15 @@
 """What `manage.py verify` asks of the galleries."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from galleries.models import Gallery
-from studio import workdays
+from django.conf import settings
+from django.db.models import F
+
+from galleries import renditions
+from galleries.models import Gallery, Job, JobKind, Photo, PhotoFile, Rendition, Upload, Version
+from galleries.statuses import JobStatus, UploadStatus
+from studio import storage, workdays
 from studio.verification import invariant
 
 
@@ -28,3 +33,108 @@ def promises_recompute(now: datetime) -> Iterator[str]:
         )
         if gallery.alarm_at is not None and stored != rows_say:
             yield f"{gallery}: its pauses are not those its promise was computed with"
+
+
+@invariant("I3", "Every acknowledged upload exists with its SHA-256, or a dated row says why not")
+def acknowledged_bytes_are_kept(now: datetime) -> Iterator[str]:
+    """Reads every original back: complete uploads under check, files of photos, and finished files handed in."""
+    store = storage.originals()
+    for upload in Upload.objects.filter(status=UploadStatus.CHECKING).iterator():
+        try:
+            size = storage.size(store, upload.key)
+        except storage.NoSuchObject:
+            size = -1
+        if size != upload.size:
+            yield f"upload {upload.pk} was received but its bytes are not there"
+    files = PhotoFile.objects.filter(erased_at=None, archived_at=None)
+    for file in files.iterator():
+        yield from _differs(f"photo file {file.pk}", store, file.key, file.size, file.sha256)
+    for version in Version.objects.filter(store="originals").iterator():
+        yield from _differs(f"version {version.pk}", store, version.key, version.size, version.output_sha256)
+    for upload in Upload.objects.filter(status=UploadStatus.ACCEPTED, is_duplicate=True).iterator():
+        if not PhotoFile.objects.filter(gallery=upload.gallery_id, sha256=upload.sha256).exists():
+            yield f"upload {upload.pk} was called a duplicate, but its bytes are nowhere in the gallery"
+
+
+def _differs(what: str, store: storage.Store, key: str, size: int, sha256: str) -> Iterator[str]:
+    try:
+        seen = storage.fingerprint(store, key)
+    except storage.NoSuchObject:
+        yield f"{what}: its bytes are gone"
+        return
+    if (seen.size, seen.sha256) != (size, sha256):
+        yield f"{what}: its bytes are not what was received"
+
+
+@invariant("I4", "Every photo has each wanted rendition, or a job that says it is coming or has failed")
+def photos_have_their_renditions(now: datetime) -> Iterator[str]:
+    """A job that waits or runs counts while I5 holds; a failed one is visible on the desk."""
+    wanted = {(recipe.name, recipe.version) for recipe in renditions.WANTED}
+    rows = Photo.objects.prefetch_related("renditions")
+    for photo in rows.iterator(chunk_size=500):
+        have = {(row.recipe, row.recipe_version) for row in photo.renditions.all() if row.version_id is None}
+        if wanted - have and not _is_job_visible(photo):
+            names = ", ".join(sorted(name for name, _version in wanted - have))
+            yield f"photo {photo.pk} lacks {names} and no job makes them"
+
+
+def _is_job_visible(photo: Photo) -> bool:
+    unfinished = photo.jobs.filter(kind=JobKind.RENDITIONS).exclude(status=JobStatus.DONE)
+    return unfinished.exists() or not photo.files.filter(is_damaged=False, erased_at=None).exists()
+
+
+@invariant("I5", "No job is stale for more than five minutes without being rung again")
+def jobs_are_rung(now: datetime) -> Iterator[str]:
+    """Waiting: the bell rang lately. Running: claimed within what a task may last. Receiving: the last step done."""
+    late = now - timedelta(minutes=5)
+    for job in Job.objects.filter(status=JobStatus.WAITING, not_before__lt=late, rung_at__lt=late):
+        yield f"job {job.pk} ({job.kind}) waits since {job.not_before} and was last rung at {job.rung_at}"
+    longest = late - timedelta(seconds=settings.TASK_HARD_LIMIT)
+    for job in Job.objects.filter(status=JobStatus.RUNNING, claimed_at__lt=longest):
+        yield f"job {job.pk} ({job.kind}) runs since {job.claimed_at}"
+    whole = Upload.objects.filter(status=UploadStatus.RECEIVING, offset=F("size"), touched_at__lt=late)
+    for upload in whole:
+        yield f"upload {upload.pk} is whole since {upload.touched_at} and was not handed to the checks"
+    for upload in Upload.objects.filter(status=UploadStatus.CHECKING, jobs=None):
+        yield f"upload {upload.pk} is to be checked, but no job does it"
+
+
+@invariant("I8", "No object without a row, no row without its object")
+def objects_and_rows_agree(now: datetime) -> Iterator[str]:
+    """Objects younger than a minute may still wait for their row, and rows for their object's deletion."""
+    yield from _agree("originals", storage.originals(), _original_keys(), _passing_keys(now), now=now)
+    yield from _agree("derived", storage.derived(), _derived_keys(), set(), now=now)
+
+
+def _original_keys() -> set[str]:
+    files = PhotoFile.objects.filter(erased_at=None, archived_at=None).values_list("key", flat=True)
+    versions = Version.objects.filter(store="originals").values_list("key", flat=True)
+    checking = Upload.objects.filter(status=UploadStatus.CHECKING).values_list("key", flat=True)
+    return {*files, *versions, *checking}
+
+
+def _passing_keys(now: datetime) -> set[str]:
+    """Keys that may hold bytes or not: uploads under way with their tails on S3, and what a sweep deletes next."""
+    coming = Upload.objects.filter(status=UploadStatus.RECEIVING).values_list("key", flat=True)
+    ended = Upload.objects.filter(finished_at__gte=now - timedelta(minutes=5)).exclude(backend={"gone": True})
+    return {key + tail for key in coming for tail in ("", ".tail0", ".tail1")} | set(
+        ended.values_list("key", flat=True)
+    )
+
+
+def _derived_keys() -> set[str]:
+    made = Rendition.objects.values_list("key", flat=True)
+    return {*made, *Version.objects.filter(store="derived").values_list("key", flat=True)}
+
+
+def _agree(
+    name: str, store: storage.Store, wanted: set[str], allowed: set[str], *, now: datetime
+) -> Iterator[str]:
+    grace = now - timedelta(minutes=1)
+    seen: set[str] = set()
+    for found in storage.listed(store):
+        seen.add(found.key)
+        if found.key not in wanted and found.key not in allowed and found.modified_at < grace:
+            yield f"{name}: the object {found.key} belongs to no row"
+    for key in sorted(wanted - seen):
+        yield f"{name}: the object {key} of a row is not there"

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from galleries import board as boards
-from galleries import choosing_panels
+from galleries import choosing_panels, desk_gallery
 from studio import desk
 from studio.models import Role
 from studio.views import LANDINGS
@@ -36,3 +36,9 @@ def choosing(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
 def to_retouch(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """What is to be retouched next."""
     return choosing_panels.to_retouch(now=now)
+
+
+@desk.panel("intake", template="galleries/panels/intake.html", order=15, roles=PICTURES)
+def intake(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """Files on their way in, and everything that is stuck."""
+    return desk_gallery.trouble(now=now)

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from galleries import deadlines, jobs, proofing, retouching
+from galleries import deadlines, jobs, keeping, proofing, receiving, retouching, workroom
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
 
@@ -23,6 +23,8 @@ def sweep() -> None:
             jobs.sweep(now=now)
             proofing.sweep(now=now)
             retouching.sweep(now=now)
+            receiving.sweep(now=now)
+            workroom.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 
@@ -34,3 +36,13 @@ def sweep_deadlines() -> None:
         if mine:
             deadlines.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep_deadlines", defaults={"beat_at": now})
+
+
+@quick_task
+def check_originals() -> None:
+    """Each hour: read back some originals, those not looked at for longest first."""
+    now = timezone.now()
+    with only_one("galleries.check_originals") as mine:
+        if mine:
+            keeping.check_originals(now=now)
+            Heartbeat.objects.update_or_create(name="galleries.check_originals", defaults={"beat_at": now})

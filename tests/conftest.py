@@ -160,10 +160,12 @@ def chromium_path() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
+def browser(django_db_setup: None) -> Iterator["Browser"]:
     """One Chromium for the run; without one the test is skipped, and fails where CI is set."""
     from playwright.sync_api import Error, sync_playwright
 
+    # Playwright's loop lives in this thread from now on, but the tests' own queries are ordinary ones.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         try:
             chromium = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
@@ -192,10 +194,8 @@ def site(live_server: "LiveServer", settings: "Settings") -> str:
 
 
 @pytest.fixture
-def page(browser: "Browser", site: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["Page"]:
+def page(browser: "Browser", site: str) -> Iterator["Page"]:
     """A fresh browser window on the running site. Fails at the end on any script error or CSP violation."""
-    # Playwright's loop lives in this thread, but the test's own queries are ordinary ones.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     context = browser.new_context(base_url=site, locale="en-GB", timezone_id="Europe/London")
     window = context.new_page()
     complaints: list[str] = []

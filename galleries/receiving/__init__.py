@@ -23,6 +23,7 @@ from galleries.receiving.verbs import (
     offset_of,
     open_upload,
     receive_file,
+    receive_whole,
     sweep,
     terminate,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "offset_of",
     "open_upload",
     "receive_file",
+    "receive_whole",
     "sweep",
     "terminate",
 ]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO, NotRequired, TypedDict, Unpack
 
 from django.conf import settings
 from django.db import transaction
@@ -228,39 +229,37 @@ def forget_bytes(upload: Upload) -> None:
     Upload.objects.filter(pk=upload.pk).update(backend=upload.backend)
 
 
-def receive_file(
-    path: Path,
-    *,
-    gallery: Gallery,
-    name: str = "",
-    purpose: str = FRAME,
-    retouch: Retouch | None = None,
-    source: str,
-    by: Actor = WORKER,
-    now: datetime,
-) -> Upload:
-    """Take a whole file from this machine (`watch`, `ingest`, a form). Raises as `open_upload` and `append` do."""
+def receive_file(path: Path, *, name: str = "", **facts: Unpack["Facts"]) -> Upload:
+    """Take a whole file from this machine (`watch`, `ingest`). Raises as `open_upload` and `append` do."""
     with path.open("rb") as file:
-        size = path.stat().st_size
-        upload = open_upload(
-            gallery=gallery,
-            name=name or path.name,
-            size=size,
-            purpose=purpose,
-            retouch=retouch,
-            source=source,
-            by=by,
-            now=now,
-        )
-        if upload.status != UploadStatus.RECEIVING:
-            return upload
-        try:
-            return append(
-                upload_id=upload.pk, at=0, chunks=iter(lambda: file.read(PIECE), b""), length=size, now=now
-            )
-        except BaseException:
-            terminate(upload_id=upload.pk, by=by, now=now)
-            raise
+        return receive_whole(file, size=path.stat().st_size, name=name or path.name, **facts)
+
+
+class Facts(TypedDict):
+    """What goes with a file that is already on this machine."""
+
+    gallery: Gallery
+    purpose: NotRequired[str]
+    retouch: NotRequired[Retouch | None]
+    source: str
+    by: Actor
+    now: datetime
+
+
+def receive_whole(file: IO[bytes], *, size: int, name: str, **facts: Unpack[Facts]) -> Upload:
+    """Take a whole open file (a plain form's). When it cannot be kept whole, nothing of it is.
+
+    Raises as `open_upload` and `append` do.
+    """
+    upload = open_upload(name=name, size=size, **facts)
+    if upload.status != UploadStatus.RECEIVING:
+        return upload
+    pieces = iter(lambda: file.read(PIECE), b"")
+    try:
+        return append(upload_id=upload.pk, at=0, chunks=pieces, length=size, now=facts["now"])
+    except BaseException:
+        terminate(upload_id=upload.pk, by=facts["by"], now=facts["now"])
+        raise
 
 
 def sweep(*, now: datetime) -> None:

@@ -1,0 +1,525 @@
+// The drop on a gallery's page: files go to the tus endpoint three at a time, in checked pieces, and go on after a lost
+// line, a pause, a reload or a sleep. A file counts as done only when the server has checked it.
+
+import { hex, sha256 } from "./upload_hash.js";
+import { filesOf } from "./upload_folder.js";
+
+const PIECE = 8 * 1024 * 1024;
+const HASH_WHOLE_UP_TO = 64 * 1024 * 1024;
+const AT_ONCE = 3;
+const WAITS = [1, 2, 5, 10, 20, 30]; // seconds between tries
+const ASKED = 100; // files asked about at a time
+const ROWS = 60; // rows in the page at most, however many files
+const GONE = new Set([404, 410]);
+const FINAL = new Set([400, 403, 413, 415]);
+
+class Stopped extends Error {} // paused by a person
+class Refused extends Error {} // by the server, with its sentence
+class SignedOut extends Error {}
+
+class Item {
+  static count = 0;
+
+  constructor(file) {
+    this.number = ++Item.count;
+    this.file = file;
+    this.name = file.name;
+    this.size = file.size;
+    this.offset = 0;
+    this.extra = 0; // bytes on the wire, not yet acknowledged
+    this.state = "waiting"; // hashing sending again checking accepted refused
+    this.reason = "";
+    this.id = null;
+    this.isAlready = false;
+  }
+
+  get isSettled() {
+    return this.state === "accepted" || this.state === "refused";
+  }
+}
+
+class Intake {
+  constructor(root) {
+    this.root = root;
+    this.words = wordsOf(root.querySelector("[data-words]"));
+    this.token = root.querySelector("[name=csrfmiddlewaretoken]").value;
+    this.items = [];
+    this.byId = new Map();
+    this.known = new Map(); // "name/size" → what the server has of it
+    this.running = new Set();
+    this.requests = new Set();
+    this.isPaused = false;
+    this.rates = [];
+    this.rows = new Map();
+    this.newest = Number(root.dataset.newest);
+  }
+
+  async start() {
+    this.bind();
+    await this.reconcile();
+    this.poll();
+  }
+
+  one(name) {
+    return this.root.querySelector(`[data-${name}]`);
+  }
+
+  bind() {
+    const drop = this.one("drop");
+    for (const name of ["dragenter", "dragover"]) {
+      drop.addEventListener(name, (event) => {
+        event.preventDefault();
+        drop.classList.add("is-over");
+      });
+    }
+    drop.addEventListener("dragleave", (event) => {
+      if (!drop.contains(event.relatedTarget)) drop.classList.remove("is-over");
+    });
+    drop.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      drop.classList.remove("is-over");
+      this.add(await filesOf(event.dataTransfer));
+    });
+    for (const name of ["files", "folder"]) {
+      this.one(name).addEventListener("change", (event) => {
+        this.add(filesOf(event.target));
+        event.target.value = "";
+      });
+    }
+    this.one("form").addEventListener("submit", (event) => event.preventDefault());
+    this.one("pause").addEventListener("click", () => this.pause(!this.isPaused));
+    this.one("retry").addEventListener("click", () => this.retryRefused());
+    addEventListener("online", () => this.wake?.());
+    addEventListener("beforeunload", (event) => {
+      if (this.items.some((item) => !item.isSettled && item.state !== "checking")) event.preventDefault();
+    });
+  }
+
+  // --- what the server has
+
+  async reconcile() {
+    try {
+      const answer = await fetch(this.root.dataset.list, { headers: { Accept: "application/json" } });
+      const { uploads } = await answer.json();
+      for (const row of uploads) this.known.set(`${row.name}/${row.size}`, row);
+      const unfinished = uploads.filter((row) => row.status === "receiving").length;
+      this.one("unfinished").hidden = unfinished === 0;
+      this.one("unfinished-words").textContent =
+        unfinished === 1 ? this.words.unfinishedOne : fill(this.words.unfinished, unfinished);
+    } catch {
+      // Without the list nothing is skipped; the server still recognises what it has.
+    }
+  }
+
+  add(files) {
+    const mine = new Set(this.items.filter((item) => item.state !== "refused").map((item) => markOf(item.file)));
+    for (const file of files) {
+      const mark = markOf(file);
+      if (!mine.has(mark)) {
+        mine.add(mark);
+        this.items.push(new Item(file));
+      }
+    }
+    if (this.items.length) this.one("queue").hidden = false;
+    this.show();
+    this.fillLanes();
+  }
+
+  // --- the queue
+
+  pause(isPaused) {
+    this.isPaused = isPaused;
+    const button = this.one("pause");
+    button.textContent = isPaused ? this.words.resume : this.words.pause;
+    button.setAttribute("aria-pressed", String(isPaused));
+    if (isPaused) for (const request of this.requests) request.abort();
+    this.wake?.();
+    this.show();
+    this.fillLanes();
+  }
+
+  retryRefused() {
+    for (const item of this.items) {
+      if (item.state === "refused") Object.assign(item, { state: "waiting", reason: "", id: null, offset: 0, extra: 0 });
+    }
+    this.show();
+    this.fillLanes();
+  }
+
+  fillLanes() {
+    while (!this.isPaused && this.running.size < AT_ONCE) {
+      const item = this.items.find((one) => one.state === "waiting" && !this.running.has(one));
+      if (!item) return;
+      this.running.add(item);
+      this.bring(item).finally(() => {
+        this.running.delete(item);
+        this.show();
+        this.fillLanes();
+      });
+    }
+  }
+
+  async bring(item) {
+    for (let tries = 0; ; tries += 1) {
+      const before = item.offset;
+      try {
+        return await this.send(item);
+      } catch (error) {
+        item.extra = 0;
+        if (error instanceof Refused) return this.settle(item, "refused", error.message);
+        if (error instanceof SignedOut) {
+          item.state = "waiting";
+          this.say(this.words.signIn);
+          return this.pause(true);
+        }
+        if (this.isPaused || error instanceof Stopped) {
+          item.state = "waiting";
+          return;
+        }
+        if (error instanceof DOMException && error.name === "NotReadableError") {
+          return this.settle(item, "refused", this.words.unreadable);
+        }
+        if (item.offset > before) tries = 0; // it came further: the line is alive
+        item.state = "again";
+        this.show();
+        await this.rest(WAITS[Math.min(tries, WAITS.length - 1)]);
+        if (this.isPaused) {
+          item.state = "waiting";
+          return;
+        }
+      }
+    }
+  }
+
+  rest(seconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      const previous = this.wake;
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+        previous?.();
+      };
+    });
+  }
+
+  // --- one file
+
+  async send(item) {
+    let digest = item.digest ?? "";
+    if (!digest && item.size > 0 && item.size <= HASH_WHOLE_UP_TO) {
+      item.state = "hashing";
+      this.show();
+      const whole = await sha256(await item.file.arrayBuffer());
+      digest = item.digest = whole ? hex(whole) : "";
+    }
+    if (item.id === null && this.recognise(item, digest)) return;
+    item.state = "sending";
+    this.show();
+    if (item.id === null) await this.create(item, digest);
+    else await this.ask(item);
+    while (item.offset < item.size) await this.piece(item);
+    item.state = "checking";
+    this.show();
+  }
+
+  // The same name and size on the server: go on with it, or leave it alone when its bytes are known to be the same.
+  recognise(item, digest) {
+    const row = this.known.get(`${item.name}/${item.size}`);
+    if (!row) return false;
+    if (row.status === "receiving" && (!digest || !row.sha256 || row.sha256 === digest)) {
+      this.known.delete(`${item.name}/${item.size}`);
+      this.adopt(item, row.id);
+      return false;
+    }
+    if (digest && row.sha256 === digest && (row.status === "accepted" || row.status === "checking")) {
+      item.isAlready = true;
+      item.offset = item.size;
+      this.adopt(item, row.id);
+      if (row.status === "accepted") this.settle(item, "accepted", row.reason);
+      else item.state = "checking";
+      return true;
+    }
+    return false;
+  }
+
+  adopt(item, id) {
+    item.id = id;
+    this.byId.set(id, item);
+  }
+
+  address(item) {
+    return this.root.dataset.endpoint + item.id;
+  }
+
+  async create(item, digest) {
+    const facts = { filename: item.name, gallery: this.root.dataset.gallery, ...(digest && { sha256: digest }) };
+    const metadata = Object.entries(facts).map(([key, value]) => `${key} ${base64(new TextEncoder().encode(value))}`);
+    const answer = await this.request(item, "POST", this.root.dataset.endpoint, {
+      "Upload-Length": String(item.size),
+      "Upload-Metadata": metadata.join(","),
+    });
+    if (answer.status !== 201) throw this.problem(answer);
+    this.adopt(item, answer.getResponseHeader("Location").split("/").pop());
+    item.offset = 0;
+  }
+
+  async ask(item) {
+    const answer = await this.request(item, "HEAD", this.address(item));
+    if (GONE.has(answer.status)) {
+      this.byId.delete(item.id);
+      item.id = null;
+      item.offset = 0;
+      return this.create(item, item.digest ?? "");
+    }
+    if (answer.status !== 200) throw this.problem(answer);
+    item.offset = Number(answer.getResponseHeader("Upload-Offset"));
+  }
+
+  async piece(item) {
+    const body = await item.file.slice(item.offset, item.offset + PIECE).arrayBuffer();
+    const digest = await sha256(body);
+    const answer = await this.request(
+      item,
+      "PATCH",
+      this.address(item),
+      {
+        "Upload-Offset": String(item.offset),
+        "Content-Type": "application/offset+octet-stream",
+        ...(digest && { "Upload-Checksum": `sha256 ${base64(digest)}` }),
+      },
+      body,
+    );
+    item.extra = 0;
+    const offset = Number(answer.getResponseHeader("Upload-Offset"));
+    if (answer.status === 204) {
+      this.rates.push([performance.now(), offset - item.offset]);
+      item.offset = offset;
+    } else if (answer.status === 409) {
+      item.offset = offset;
+    } else if (GONE.has(answer.status)) {
+      await this.ask(item);
+    } else {
+      throw this.problem(answer);
+    }
+    this.show();
+  }
+
+  // XMLHttpRequest, because fetch cannot say how much of a body has been sent.
+  request(item, method, url, headers = {}, body = null) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open(method, url);
+      request.setRequestHeader("Tus-Resumable", "1.0.0");
+      request.setRequestHeader("X-CSRFToken", this.token);
+      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+      request.upload.addEventListener("progress", (event) => {
+        item.extra = event.loaded;
+        this.show();
+      });
+      request.addEventListener("load", () => resolve(request));
+      request.addEventListener("error", () => reject(new Error("line")));
+      request.addEventListener("timeout", () => reject(new Error("line")));
+      request.addEventListener("abort", () => reject(new Stopped()));
+      request.addEventListener("loadend", () => this.requests.delete(request));
+      this.requests.add(request);
+      request.send(body);
+    });
+  }
+
+  problem(answer) {
+    const sentence = answer.responseText.trim();
+    if (answer.status === 401 || !answer.getResponseHeader("Tus-Resumable")) {
+      return answer.status >= 500 ? new Error("server") : new SignedOut();
+    }
+    if (FINAL.has(answer.status)) return new Refused(sentence);
+    if (answer.status === 507) this.say(sentence);
+    return new Error(sentence);
+  }
+
+  settle(item, state, reason = "") {
+    item.state = state;
+    item.reason = reason;
+    item.extra = 0;
+    if (state === "accepted") item.offset = item.size;
+    this.show();
+  }
+
+  // --- news from the server
+
+  async poll() {
+    let seconds = this.root.dataset.lively ? 1 : 4;
+    if (this.items.some((item) => !item.isSettled)) seconds = 1;
+    try {
+      if (!document.hidden || this.items.some((item) => item.state === "checking")) await this.news();
+    } catch {
+      seconds = 5;
+    }
+    setTimeout(() => this.poll(), seconds * 1000);
+  }
+
+  async news() {
+    const asked = this.items.filter((item) => item.state === "checking").slice(0, ASKED);
+    const url = `${this.root.dataset.news}?after=${this.newest}&ids=${asked.map((item) => item.id).join(",")}`;
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
+    if (!answer.ok || answer.redirected) return;
+    const news = await answer.json();
+    for (const row of news.settled) {
+      const item = this.byId.get(row.id);
+      if (item && !item.isSettled) {
+        item.isAlready ||= row.isDuplicate;
+        this.settle(item, row.status, row.reason);
+      }
+    }
+    if (news.newest > this.newest) {
+      this.newest = news.newest;
+      const place = document.createElement("template");
+      place.innerHTML = news.frames;
+      document.querySelector("[data-frames]").prepend(place.content);
+    }
+    document.querySelector("[data-count]").textContent = news.tally.photos;
+    document.querySelector("[data-empty]").hidden = news.tally.photos > 0;
+    const next = document.querySelector("[data-next]");
+    if (next && news.tally.photos > 0) next.hidden = false;
+    const checking = document.querySelector("[data-checking-now]");
+    checking.hidden = news.tally.checking === 0;
+    checking.textContent = fill(this.words.checkingCount, news.tally.checking);
+  }
+
+  // --- what the page shows: at most ROWS rows, written at most once a frame
+
+  show() {
+    if (this.isDrawing) return;
+    this.isDrawing = true;
+    setTimeout(() => requestAnimationFrame(() => this.draw()), 120);
+  }
+
+  say(sentence) {
+    this.one("total-left").textContent = sentence;
+    this.saying = performance.now();
+  }
+
+  draw() {
+    this.isDrawing = false;
+    const count = { accepted: 0, refused: 0, checking: 0, waiting: 0 };
+    let bytes = 0;
+    let all = 0;
+    let already = 0;
+    const active = [];
+    const refused = [];
+    const waiting = [];
+    const accepted = [];
+    for (const item of this.items) {
+      count[item.state] = (count[item.state] ?? 0) + 1;
+      all += item.size;
+      bytes += item.state === "refused" ? item.size : Math.min(item.offset, item.size);
+      if (item.isAlready) already += 1;
+      if (item.state === "accepted") accepted.push(item);
+      else if (item.state === "refused") refused.push(item);
+      else if (item.state === "waiting") waiting.push(item);
+      else active.push(item);
+    }
+    const done = count.accepted + count.refused;
+    const parts = [fill(this.words.ofFiles, done, this.items.length)];
+    if (count.refused) parts.push(fill(this.words.refusedCount, count.refused));
+    if (already) parts.push(fill(this.words.already, already));
+    this.one("total-files").textContent = parts.join(" · ");
+    this.one("total-bytes").textContent = fill(this.words.ofBytes, size(bytes), size(all));
+    const bar = this.one("total-bar");
+    bar.max = Math.max(all, 1);
+    bar.value = bytes;
+    bar.classList.toggle("is-good", done === this.items.length);
+    this.one("retry").hidden = count.refused === 0;
+    this.one("pause").hidden = done === this.items.length;
+    if (performance.now() - (this.saying ?? -1e9) > 8000) this.one("total-left").textContent = this.outlook(all - bytes, done, count.checking);
+    const shown = [...active, ...refused.slice(-30), ...accepted.slice(-4).reverse(), ...waiting].slice(0, ROWS);
+    this.place(shown);
+    const more = this.items.length - shown.length - Math.max(0, accepted.length - 4) - Math.max(0, refused.length - 30);
+    this.one("more").hidden = more <= 0;
+    this.one("more").textContent = fill(this.words.more, more);
+  }
+
+  outlook(left, done, checking) {
+    if (!navigator.onLine) return this.words.offline;
+    if (done === this.items.length) return this.words.done;
+    if (left === 0) return fill(this.words.checkingCount, checking);
+    const from = performance.now() - 20_000;
+    this.rates = this.rates.filter(([at]) => at > from);
+    if (this.rates.length < 3 || this.isPaused) return "";
+    const span = Math.max(1000, performance.now() - this.rates[0][0]);
+    const seconds = left / ((this.rates.reduce((sum, [, sent]) => sum + sent, 0) / span) * 1000);
+    return seconds < 60 ? this.words.seconds : fill(this.words.minutes, Math.ceil(seconds / 60));
+  }
+
+  place(shown) {
+    const list = this.one("rows");
+    const wanted = new Set(shown.map((item) => item.number));
+    for (const [number, row] of this.rows) {
+      if (!wanted.has(number)) {
+        row.remove();
+        this.rows.delete(number);
+      }
+    }
+    shown.forEach((item, index) => {
+      let row = this.rows.get(item.number);
+      if (!row) {
+        row = makeRow(item);
+        this.rows.set(item.number, row);
+      }
+      if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
+      this.write(row, item);
+    });
+  }
+
+  write(row, item) {
+    const state = this.isPaused && item.state === "waiting" ? "paused" : item.state;
+    row.className = `file${state === "accepted" ? " is-good" : state === "refused" ? " is-bad" : ""}`;
+    row.parts.state.textContent = this.words[state];
+    row.parts.reason.hidden = !item.reason;
+    row.parts.reason.textContent = item.reason;
+    row.parts.bar.hidden = !["sending", "again"].includes(item.state);
+    row.parts.bar.value = Math.min(item.offset + item.extra, item.size) / Math.max(item.size, 1);
+  }
+}
+
+function markOf(file) {
+  return [file.webkitRelativePath, file.name, file.size, file.lastModified].join("/");
+}
+
+// data-say-of-files="…" → { ofFiles: "…" }
+function wordsOf(template) {
+  const words = {};
+  for (const [name, text] of Object.entries(template.dataset)) {
+    if (name.length > 3 && name.startsWith("say")) words[name.charAt(3).toLowerCase() + name.slice(4)] = text;
+  }
+  return words;
+}
+
+function makeRow(item) {
+  const row = document.createElement("li");
+  row.parts = {};
+  for (const [part, text] of [["name", item.name], ["size", size(item.size)], ["state", ""], ["reason", ""]]) {
+    row.parts[part] = document.createElement("span");
+    row.parts[part].className = `file-${part}`;
+    row.parts[part].textContent = text;
+  }
+  row.parts.bar = document.createElement("progress");
+  row.parts.bar.setAttribute("aria-label", item.name);
+  row.append(...Object.values(row.parts));
+  return row;
+}
+
+function fill(sentence, ...values) {
+  return values.reduce((text, value, index) => text.replace(`%${index + 1}`, value), sentence);
+}
+
+function size(bytes) {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+function base64(bytes) {
+  return btoa(String.fromCharCode(...new Uint8Array(bytes)));
+}
+
+for (const root of document.querySelectorAll("[data-intake]")) new Intake(root).start();

@@ -1,0 +1,202 @@
+"""Files in, as a photographer sees it: the drop, the total, the reasons, and what is left after a reload."""
+
+import os
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from django.db import connections
+from django.test import Client as Browser
+from django.utils import timezone
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from galleries import jobs
+from galleries.models import Gallery, Photo, Upload
+from studio.models import Role
+from tests.galleries.making import make_gallery, make_user, sign_in
+
+PORTRAIT = Path(__file__).parent.parent / "portraits" / "grace_hopper.jpg"
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def gallery(transactional_db: None, media_storage: Path) -> Gallery:
+    return make_gallery(now=timezone.now() - timedelta(minutes=20))
+
+
+@pytest.fixture
+def worker() -> Iterator[None]:
+    """One images worker, in a thread."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            if not jobs.work_next(now=timezone.now()):
+                stop.wait(0.1)
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(30)
+
+
+@pytest.fixture
+def desk(page: Page, gallery: Gallery) -> Page:
+    """The gallery's page, open for a photographer."""
+    browser = Browser()
+    sign_in(browser, make_user(Role.PHOTOGRAPHER, name="Pat Example"))
+    page.context.add_cookies(
+        [
+            {"name": name, "value": morsel.value, "domain": "localhost", "path": "/"}
+            for name, morsel in browser.cookies.items()
+        ]
+    )
+    page.goto(f"/desk/galleries/{gallery.public_id}/")
+    return page
+
+
+def frame(number: int, width: int = 900, height: int = 1200) -> bytes:
+    buffer = BytesIO()
+    with Image.open(PORTRAIT) as image:
+        turned = image.convert("RGB").rotate(number % 5 - 2).resize((width, height))
+    turned.save(buffer, "JPEG", quality=80 + number % 15)
+    return buffer.getvalue()
+
+
+def files(count: int, *, first: int = 1) -> list[dict[str, object]]:
+    return [
+        {"name": f"IMG_{number:04d}.JPG", "mimeType": "image/jpeg", "buffer": frame(number)}
+        for number in range(first, first + count)
+    ]
+
+
+def shoot(page: Page, name: str) -> None:
+    """Screenshots at phone and laptop width, where SHOTS names a folder."""
+    if folder := os.environ.get("SHOTS"):
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
+
+
+def test_a_drop_is_received_checked_and_shown_without_a_reload(
+    desk: Page, worker: None, gallery: Gallery
+) -> None:
+    shoot(desk, "gallery-empty")
+    bad = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"shopping list"}
+    empty = {"name": "IMG_0000.JPG", "mimeType": "image/jpeg", "buffer": b""}
+    desk.set_input_files("[data-files]", [*files(6), bad, empty])
+    expect(desk.locator("[data-total-files]")).to_have_text("8 of 8 files · 2 refused", timeout=30_000)
+    expect(desk.locator("[data-frames] .picture")).to_have_count(6)
+    expect(desk.locator("[data-count]")).to_have_text("6")
+    reasons = desk.locator(".file.is-bad .file-reason").all_inner_texts()
+    assert "The file is empty. Please send it again." in reasons
+    assert any(reason.startswith("This is not a photo we can read.") for reason in reasons)
+    images = desk.locator("[data-frames] img")
+    desk.wait_for_function(
+        "[...document.querySelectorAll('[data-frames] img')].every(i => i.complete && i.naturalWidth)"
+    )
+    assert images.count() == 6
+    shoot(desk, "gallery-received")
+    assert Photo.objects.count() == 6
+    desk.set_input_files("[data-files]", files(2))  # the same bytes again
+    expect(desk.locator("[data-total-files]")).to_contain_text("10 of 10 files", timeout=30_000)
+    desk.reload()
+    expect(desk.locator("[data-frames] .picture")).to_have_count(6)
+    assert Photo.objects.count() == 6
+
+
+def test_after_a_reload_only_what_is_missing_is_sent(desk: Page, worker: None, gallery: Gallery) -> None:
+    sent: list[int] = []
+    lost = [0]
+
+    def lose_the_line(route: Route) -> None:
+        if route.request.method == "PATCH":
+            lost[0] += 1
+            if lost[0] > 3:
+                route.abort()
+                return
+        route.continue_()
+
+    desk.route("**/uploads/*", lose_the_line)
+    desk.set_input_files("[data-files]", files(6))
+    expect(desk.locator("[data-frames] .picture")).to_have_count(3, timeout=30_000)
+    expect(desk.locator(".file-state", has_text="Trying again").first).to_be_visible(timeout=10_000)
+    shoot(desk, "gallery-lost-line")
+    desk.unroute("**/uploads/*")
+    desk.on("dialog", lambda dialog: dialog.accept())
+    desk.reload()
+    expect(desk.locator("[data-unfinished]")).to_contain_text("3 files did not arrive whole")
+    desk.on("request", lambda request: sent.append(1) if request.method == "PATCH" else None)
+    desk.set_input_files("[data-files]", files(6))
+    expect(desk.locator("[data-total-files]")).to_contain_text("6 of 6 files", timeout=30_000)
+    expect(desk.locator("[data-frames] .picture")).to_have_count(6)
+    assert len(sent) == 3
+    assert Photo.objects.count() == 6
+    assert Upload.objects.filter(status="receiving").count() == 0
+
+
+def test_pause_stops_sending_and_go_on_finishes(desk: Page, worker: None, gallery: Gallery) -> None:
+    desk.set_input_files("[data-files]", files(1))
+    desk.get_by_role("button", name="Pause").click()
+    desk.set_input_files("[data-files]", files(3, first=10))
+    expect(desk.locator(".file-state", has_text="Paused").first).to_be_visible()
+    count = Upload.objects.count()
+    desk.wait_for_timeout(600)
+    assert Upload.objects.count() == count
+    desk.get_by_role("button", name="Go on").click()
+    expect(desk.locator("[data-total-files]")).to_contain_text("4 of 4 files", timeout=30_000)
+    assert Photo.objects.count() == 4
+
+
+def test_two_thousand_files_leave_the_page_responsive(desk: Page, gallery: Gallery) -> None:
+    """No long task over 200 ms while 2,000 files are queued and three go out at a time."""
+    desk.evaluate(
+        """() => { window.longest = 0;
+        const note = (list) => { for (const e of list.getEntries()) longest = Math.max(longest, e.duration); };
+        new PerformanceObserver(note).observe({ type: "longtask" }); }"""
+    )
+    desk.evaluate(
+        """() => { const data = new DataTransfer();
+        const bytes = (n) => [new Uint8Array(2000).fill(n % 251), String(n)];
+        for (let n = 0; n < 2000; n += 1) data.items.add(new File(bytes(n), `IMG_${n}.JPG`));
+        document.querySelector("[data-files]").files = data.files; }"""
+    )
+    desk.wait_for_timeout(1000)  # the test's own making of 2,000 files is not the page's
+    desk.evaluate("window.longest = 0")
+    desk.evaluate("document.querySelector('[data-files]').dispatchEvent(new Event('change'))")
+    expect(desk.locator("[data-total-files]")).to_contain_text("of 2000 files")
+    desk.wait_for_timeout(4000)
+    assert desk.locator("[data-rows] > li").count() <= 60
+    assert desk.evaluate("longest") <= 200
+    assert Upload.objects.count() > 10
+    desk.get_by_role("button", name="Pause").click()
+
+
+def test_a_plain_form_works_without_scripts(browser, site: str, gallery: Gallery, worker: None) -> None:
+    session = Browser()
+    sign_in(session, make_user(Role.PHOTOGRAPHER))
+    context = browser.new_context(base_url=site, java_script_enabled=False)
+    context.add_cookies(
+        [
+            {"name": name, "value": morsel.value, "domain": "localhost", "path": "/"}
+            for name, morsel in session.cookies.items()
+        ]
+    )
+    page = context.new_page()
+    page.goto(f"/desk/galleries/{gallery.public_id}/")
+    page.set_input_files(
+        "[data-files]", [*files(2), {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}]
+    )
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("2 files arrived and are being checked.")).to_be_visible()
+    expect(page.get_by_text("empty.jpg: The file is empty.")).to_be_visible()
+    shoot(page, "gallery-plain")
+    context.close()
+    assert Upload.objects.exclude(status="refused").count() == 2
