@@ -1,0 +1,592 @@
+"""Money from hold to ledger, against the Stripe test server: once, in full, and never for a time that is gone."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.utils import timezone
+
+from bookings import checkout, holds, lifecycle, payments, webhooks
+from bookings import stripe_gateway as gateway
+from bookings.models import Allocation, Booking, Checkout, Client, Payment, PaymentPlan, Refund
+from bookings.refusals import DetailsRefused, HoldOver, NotNow
+from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus, ShootStatus
+from devtools.stripe_server import StripeControl, running, sign
+from studio.actors import Actor, ActorKind
+from studio.models import Message, WebhookEvent
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+GUEST = Actor(ActorKind.CLIENT)
+STAFF = Actor(ActorKind.USER, 1, "Owner")
+
+
+@pytest.fixture
+def stripe(settings) -> Iterator[StripeControl]:
+    with running() as server:
+        settings.STRIPE_SECRET_KEY = server.api_key
+        settings.STRIPE_API_BASE = server.url
+        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
+        yield server
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Stripe's clock is the real one."""
+    return timezone.now().replace(microsecond=0)
+
+
+@pytest.fixture
+def place():
+    return factories.location()
+
+
+@pytest.fixture
+def kind(place):
+    factories.crew(place)
+    return factories.session_type(locations=[place], horizon_days=90)
+
+
+def a_tuesday(now, weeks=2):
+    """10:00 in Chicago on a Tuesday some weeks ahead, without a change of clocks in reach of the test."""
+    day = (now + timedelta(weeks=weeks)).date()
+    day += timedelta(days=(1 - day.weekday()) % 7)
+    return datetime(day.year, day.month, day.day, 10, tzinfo=ZoneInfo("America/Chicago")).astimezone(UTC)
+
+
+def hold(kind, place, now, **fields):
+    return holds.place(
+        session_type_id=kind.pk,
+        location_id=place.pk,
+        add_ons={},
+        starts_at=a_tuesday(now),
+        form_token=uuid4(),
+        by=GUEST,
+        now=now,
+        **fields,
+    )
+
+
+def details(booking, now, **fields):
+    return checkout.take_details(
+        **{
+            "booking_id": booking.pk,
+            "name": "Robin Sample",
+            "email": "robin@client.example",
+            "mobile": "(312) 555-0123",
+            "policy_accepted": True,
+            "by": GUEST,
+            "now": now,
+        }
+        | fields
+    )
+
+
+@pytest.fixture
+def ready(kind, place, now):
+    """A held booking with its details."""
+    booking = hold(kind, place, now)
+    details(booking, now)
+    booking.refresh_from_db()
+    return booking
+
+
+def open_page(booking, now):
+    checkout.open_checkout(booking_id=booking.pk, now=now)
+    return booking.checkouts.get()
+
+
+def names(booking):
+    return sorted(
+        Message.objects.filter(about_id=booking.pk, about_model="bookings.booking").values_list(
+            "name", flat=True
+        )
+    )
+
+
+def assert_ledger_whole():
+    for payment in Payment.objects.all():
+        assert sum(payment.allocations.values_list("amount", flat=True)) == payment.amount
+    for refund in Refund.objects.all():
+        assert sum(refund.allocations.values_list("amount", flat=True)) == -refund.amount
+
+
+# --- details ------------------------------------------------------------------------------------------------
+
+
+def test_details_make_the_payer_who_is_also_the_sitter(ready):
+    assert (ready.payer.name, ready.payer.email, ready.payer.mobile) == (
+        "Robin Sample",
+        "robin@client.example",
+        "+13125550123",
+    )
+    assert ready.shoots.get().sitter == ready.payer
+    assert ready.policy_accepted_at is not None
+
+
+def test_details_name_what_cannot_be_used(kind, place, now):
+    booking = hold(kind, place, now)
+    with pytest.raises(DetailsRefused) as refused:
+        details(booking, now, name="  ", email="robin@", mobile="12", policy_accepted=False)
+    assert set(refused.value.problems) == {"name", "email", "mobile", "policy_accepted"}
+    with pytest.raises(DetailsRefused):
+        details(booking, now, name="x" * 10_000)
+    assert Client.objects.count() == 0
+
+
+def test_control_and_direction_characters_do_not_reach_a_name(kind, place, now):
+    booking = hold(kind, place, now)
+    details(booking, now, name="Ro\u202ebin\r\n Bcc:\x00 x \N{GRINNING FACE}")
+    booking.refresh_from_db()
+    assert booking.payer.name == "Robin Bcc: x \N{GRINNING FACE}"
+
+
+def test_typing_somebodys_address_shows_and_changes_nothing_of_theirs(kind, place, now):
+    known = factories.client(
+        name="Robin Sample", email="robin@client.example", mobile="+13125559999", called="Bobby"
+    )
+    booking = hold(kind, place, now)
+    details(booking, now)
+    booking.refresh_from_db()
+    assert booking.payer != known
+    assert (booking.payer.mobile, booking.payer.called) == ("+13125550123", "")
+    known.refresh_from_db()
+    assert known.mobile == "+13125559999"
+
+
+def test_exactly_the_same_details_are_the_same_client(ready, kind, place, now):
+    again = holds.place(
+        session_type_id=kind.pk,
+        location_id=place.pk,
+        add_ons={},
+        starts_at=a_tuesday(now) + timedelta(hours=4),
+        form_token=uuid4(),
+        by=GUEST,
+        now=now,
+    )
+    details(again, now, email="Robin@Client.example")
+    again.refresh_from_db()
+    assert again.payer == ready.payer
+
+
+def test_a_sitter_who_is_somebody_else_is_a_client_of_their_own(kind, place, now):
+    booking = hold(kind, place, now)
+    details(booking, now, sitter_name="Sam Sitter", sitter_email="sam@client.example")
+    booking.refresh_from_db()
+    sitter = booking.shoots.get().sitter
+    assert (sitter.name, sitter.email, sitter.mobile) == ("Sam Sitter", "sam@client.example", "")
+    assert booking.payer.name == "Robin Sample"
+
+
+def test_details_after_the_hold_are_refused(kind, place, now):
+    booking = hold(kind, place, now)
+    with pytest.raises(HoldOver):
+        details(booking, now + timedelta(minutes=15))
+
+
+# --- paying -------------------------------------------------------------------------------------------------
+
+
+def test_opening_the_page_lengthens_the_hold_to_the_same_instant(ready, stripe, now):
+    page = open_page(ready, now)
+    ready.refresh_from_db()
+    session = gateway.fetch_checkout(page.session_id)
+    assert ready.hold_expires_at == page.expires_at == session.expires_at == now + timedelta(minutes=31)
+    assert (page.status, page.amount, session.amount, session.currency) == (
+        CheckoutStatus.OPEN,
+        18000,
+        18000,
+        "usd",
+    )
+
+
+def test_a_second_click_opens_the_same_page(ready, stripe, now):
+    first = checkout.open_checkout(booking_id=ready.pk, now=now)
+    assert checkout.open_checkout(booking_id=ready.pk, now=now + timedelta(minutes=1)) == first
+    assert Checkout.objects.count() == 1
+
+
+def test_no_page_without_details_or_for_a_lapsed_hold(kind, place, now, stripe):
+    booking = hold(kind, place, now)
+    with pytest.raises(NotNow):
+        checkout.open_checkout(booking_id=booking.pk, now=now)
+    details(booking, now)
+    with pytest.raises(HoldOver):
+        checkout.open_checkout(booking_id=booking.pk, now=now + timedelta(minutes=16))
+    assert Checkout.objects.count() == 0
+
+
+def test_a_paid_page_confirms_the_booking_once(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    for _time in range(3):
+        payments.settle_checkout(checkout_id=page.pk, now=now)
+    ready.refresh_from_db()
+    payment = Payment.objects.get()
+    assert ready.status == BookingStatus.CONFIRMED
+    assert (payment.amount, payment.method, payment.payer) == (18000, "stripe", ready.payer)
+    assert payments.balance(ready) == payments.Balance(price=18000, paid=18000, refunded=0, due=0)
+    assert names(ready) == ["booking_confirmed", "booking_reminder", "booking_reminder"]
+    assert_ledger_whole()
+
+
+def test_an_unpaid_page_changes_nothing(ready, stripe, now):
+    page = open_page(ready, now)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    ready.refresh_from_db()
+    assert (ready.status, Payment.objects.count()) == (BookingStatus.HELD, 0)
+
+
+def test_a_deposit_confirms_and_the_balance_is_asked_for_later(kind, place, now, stripe):
+    kind.payment_plan, kind.deposit = PaymentPlan.DEPOSIT_PERCENT, 50
+    kind.save()
+    booking = hold(kind, place, now)
+    details(booking, now)
+    page = open_page(booking, now)
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    booking.refresh_from_db()
+    assert (booking.status, payments.balance(booking).due) == (BookingStatus.CONFIRMED, 9000)
+    checkout.open_checkout(booking_id=booking.pk, purpose="balance", now=now)
+    rest = booking.checkouts.get(purpose="balance")
+    assert rest.amount == 9000
+    stripe.pay(rest.session_id)
+    payments.settle_checkout(checkout_id=rest.pk, now=now)
+    assert payments.balance(booking).due == 0
+    with pytest.raises(NotNow):
+        checkout.open_checkout(booking_id=booking.pk, purpose="balance", now=now)
+    assert_ledger_whole()
+
+
+def test_pay_at_the_studio_confirms_without_a_page(kind, place, now):
+    kind.may_pay_at_studio = True
+    kind.save()
+    online = hold(kind, place, now)
+    details(online, now)
+    with pytest.raises(NotNow):
+        checkout.confirm_at_studio(booking_id=online.pk, by=GUEST, now=now)
+    holds.release(booking_id=online.pk, by=GUEST, now=now)
+    booking = hold(kind, place, now, pays_at_studio=True)
+    with pytest.raises(NotNow):
+        checkout.confirm_at_studio(booking_id=booking.pk, by=GUEST, now=now)
+    details(booking, now)
+    assert (
+        checkout.confirm_at_studio(booking_id=booking.pk, by=GUEST, now=now).status == BookingStatus.CONFIRMED
+    )
+    assert payments.balance(booking).due == 18000
+
+
+@pytest.mark.parametrize("field", ["amount", "currency", "public_id", "metadata"])
+def test_money_that_is_not_what_we_asked_for_is_not_booked(ready, stripe, now, monkeypatch, field):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    session = gateway.fetch_checkout(page.session_id)
+    other = {"amount": 1, "currency": "eur", "public_id": "another", "metadata": {"checkout": "another"}}
+    forged = replace(session, **{field: other[field]})
+    monkeypatch.setattr(gateway, "fetch_checkout", lambda session_id: forged)
+    with pytest.raises(payments.WrongMoney):
+        payments.settle_checkout(checkout_id=page.pk, now=now)
+    ready.refresh_from_db()
+    assert (ready.status, Payment.objects.count()) == (BookingStatus.HELD, 0)
+
+
+def test_an_answer_that_is_lost_charges_once(ready, stripe, now):
+    stripe.fault("act_then_cut", match="POST /v1/checkout/sessions$", times=10)
+    with pytest.raises(gateway.GatewayUnavailable):
+        checkout.open_checkout(booking_id=ready.pk, now=now)
+    stripe.behave()
+    assert ready.checkouts.get().status == CheckoutStatus.WANTED
+    checkout.open_checkout(booking_id=ready.pk, now=now)
+    assert len(gateway.list_checkouts(now - timedelta(hours=1))) == 1
+    assert ready.checkouts.get().status == CheckoutStatus.OPEN
+
+
+def test_reconcile_finds_a_page_whose_answer_was_lost_and_its_money(ready, stripe, now):
+    stripe.fault("act_then_cut", match="POST /v1/checkout/sessions$", times=10)
+    with pytest.raises(gateway.GatewayUnavailable):
+        checkout.open_checkout(booking_id=ready.pk, now=now)
+    stripe.behave()
+    (page,) = gateway.list_checkouts(now - timedelta(hours=1))
+    stripe.pay(page.id)
+    assert payments.reconcile(now=now + timedelta(minutes=5)) == 1
+    ready.refresh_from_db()
+    assert (ready.status, Payment.objects.count()) == (BookingStatus.CONFIRMED, 1)
+    assert payments.reconcile(now=now + timedelta(minutes=10)) == 0
+
+
+def test_reconcile_finds_the_payment_no_event_told_of(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    assert payments.reconcile(now=now + timedelta(minutes=5)) == 1
+    ready.refresh_from_db()
+    assert ready.status == BookingStatus.CONFIRMED
+
+
+def test_a_payment_the_bank_is_thinking_about_keeps_the_hold(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id, "slow")
+    late = now + timedelta(minutes=30)
+    payments.settle_checkout(checkout_id=page.pk, now=late)
+    ready.refresh_from_db()
+    assert (ready.status, ready.hold_expires_at) == (BookingStatus.HELD, late + timedelta(hours=1))
+    stripe.advance(10)
+    payments.settle_checkout(checkout_id=page.pk, now=late)
+    ready.refresh_from_db()
+    assert ready.status == BookingStatus.CONFIRMED
+
+
+# --- late money ---------------------------------------------------------------------------------------------
+
+
+def test_late_money_is_seated_again_when_the_time_is_free(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    late = now + timedelta(minutes=32)
+    holds.expire_due(now=late)
+    payments.settle_checkout(checkout_id=page.pk, now=late)
+    ready.refresh_from_db()
+    assert ready.status == BookingStatus.CONFIRMED
+    assert ready.claims.filter(is_active=True).count() == 2
+    assert ready.shoots.get().status == ShootStatus.PLANNED
+    assert "booking_late_payment_reseated" in names(ready) and "desk_late_payment" in names(ready)
+    assert Refund.objects.count() == 0
+
+
+def test_late_money_goes_back_when_the_time_is_gone_and_both_are_told(ready, stripe, kind, place, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    late = now + timedelta(minutes=32)
+    other = hold(kind, place, late)
+    payments.settle_checkout(checkout_id=page.pk, now=late)
+    ready.refresh_from_db()
+    assert (ready.status, other.status) == (BookingStatus.EXPIRED, BookingStatus.HELD)
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.status) == (18000, RefundStatus.DUE)
+    assert names(ready) == ["booking_late_payment_refunded", "desk_late_payment"]
+    assert payments.send_next_refund(now=late) is True
+    assert payments.send_next_refund(now=late) is False
+    refund.refresh_from_db()
+    assert refund.status == RefundStatus.DONE
+    assert [found.amount for found in gateway.list_refunds(created_after=now - timedelta(hours=1))] == [18000]
+    assert payments.balance(ready) == payments.Balance(price=18000, paid=18000, refunded=18000, due=0)
+    assert_ledger_whole()
+
+
+def test_money_for_a_hold_the_client_gave_back_is_refunded(ready, stripe, now):
+    page = open_page(ready, now)
+    holds.release(booking_id=ready.pk, by=GUEST, now=now)
+    stripe.pay(page.session_id)
+    assert checkout.close_pages(now=now) == 1
+    assert Refund.objects.get().amount == 18000
+
+
+def test_late_money_for_a_time_that_has_passed_is_refunded(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    holds.expire_due(now=now + timedelta(hours=1))
+    payments.settle_checkout(checkout_id=page.pk, now=ready.starts_at + timedelta(minutes=1))
+    assert Refund.objects.get().amount == 18000
+
+
+def test_the_page_of_a_lapsed_hold_is_closed_at_stripe(ready, stripe, now):
+    page = open_page(ready, now)
+    late = now + timedelta(minutes=31)
+    holds.expire_due(now=late)
+    assert checkout.close_pages(now=late) == 1
+    page.refresh_from_db()
+    assert page.status == CheckoutStatus.EXPIRED
+    assert gateway.fetch_checkout(page.session_id).status == "expired"
+    assert checkout.close_pages(now=late) == 0
+
+
+# --- webhooks -----------------------------------------------------------------------------------------------
+
+
+def delivered(stripe):
+    """Every event so far, as Stripe would post it."""
+    return [json.dumps(event).encode() for event in stripe.events()]
+
+
+def ring(stripe, payload, now):
+    return webhooks.receive(payload=payload, signature=sign(payload, stripe.webhook_secret), now=now)
+
+
+def handle_all(now):
+    while webhooks.handle_next(now=now):
+        pass
+
+
+def test_events_in_every_doubling_and_order_write_one_payment(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    events = delivered(stripe)
+    assert len(events) > 2
+    for payload in [*reversed(events), *events]:
+        ring(stripe, payload, now)
+        handle_all(now)
+    ready.refresh_from_db()
+    assert (ready.status, Payment.objects.count()) == (BookingStatus.CONFIRMED, 1)
+    assert WebhookEvent.objects.count() == len(events)
+    assert WebhookEvent.objects.filter(handled_at=None).count() == 0
+
+
+def test_a_foreign_or_changed_event_stores_nothing(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    payload = delivered(stripe)[0]
+    for bad in (sign(payload, "whsec_other"), sign(payload + b" ", stripe.webhook_secret), "", "t=1,v1=00"):
+        with pytest.raises(webhooks.BadSignature):
+            webhooks.receive(payload=payload, signature=bad, now=now)
+    assert WebhookEvent.objects.count() == 0
+
+
+def test_an_event_that_cannot_be_handled_now_waits_and_blocks_nobody(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    for payload in delivered(stripe):
+        ring(stripe, payload, now)
+    stripe.fault("fail", match="GET /v1/checkout/sessions/.*", times=50, status=500)
+    handle_all(now)
+    stripe.behave()
+    stuck = WebhookEvent.objects.filter(handled_at=None)
+    assert stuck.count() == 1
+    assert stuck.get().next_try_at == now + timedelta(minutes=1)
+    assert stuck.get().last_error.startswith("GatewayUnavailable")
+    handle_all(now + timedelta(minutes=1))
+    ready.refresh_from_db()
+    assert ready.status == BookingStatus.CONFIRMED
+
+
+def test_a_refund_made_at_stripe_reaches_the_ledger_once(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    payment = Payment.objects.get()
+    gateway.refund(payment_intent=payment.gateway_id, amount=5000, idempotency_key="by hand at Stripe")
+    for _time in range(2):
+        for payload in delivered(stripe):
+            ring(stripe, payload, now)
+        WebhookEvent.objects.update(handled_at=None, next_try_at=now)
+        handle_all(now)
+    payments.reconcile(now=now)
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.status) == (5000, RefundStatus.DONE)
+    assert payments.balance(ready).refunded == 5000
+    assert_ledger_whole()
+
+
+# --- refunds and the studio's own hand ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def paid(ready, stripe, now):
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    ready.refresh_from_db()
+    return ready
+
+
+def test_a_refund_whose_answer_is_lost_is_sent_once_even_after_the_key_is_forgotten(paid, stripe, now):
+    lifecycle.cancel(booking_id=paid.pk, by=GUEST, now=now)
+    stripe.fault("act_then_cut", match="POST /v1/refunds", times=10)
+    payments.send_next_refund(now=now)
+    stripe.behave()
+    refund = Refund.objects.get()
+    assert (refund.status, refund.attempts) == (RefundStatus.DUE, 1)
+    assert refund.last_error
+    stripe.advance(25 * 3600)
+    payments.send_next_refund(now=now + timedelta(hours=25))
+    refund.refresh_from_db()
+    assert refund.status == RefundStatus.DONE
+    assert len(gateway.list_refunds(payment_intent=refund.payment.gateway_id)) == 1
+
+
+def test_a_refused_refund_stops_and_can_be_tried_again(paid, stripe, now, monkeypatch):
+    lifecycle.cancel(booking_id=paid.pk, by=GUEST, now=now)
+
+    def refuse(**_given):
+        raise gateway.GatewayRefused("refused", "no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "refund", refuse)
+        payments.send_next_refund(now=now)
+    refund = Refund.objects.get()
+    assert refund.status == RefundStatus.FAILED
+    assert payments.send_next_refund(now=now) is False
+    assert payments.try_again(refund_id=refund.pk, by=STAFF, now=now) is True
+    payments.send_next_refund(now=now)
+    refund.refresh_from_db()
+    assert refund.status == RefundStatus.DONE
+
+
+def test_staff_record_what_was_paid_at_the_desk_once(kind, place, now):
+    booking = factories.booking(session_type=kind, at=place, starts_at=a_tuesday(now), now=now)
+    token = uuid4()
+    pay = partial(payments.record_by_staff, booking_id=booking.pk, by=STAFF, now=now)
+    first = pay(method="cash", amount=10000, form_token=token)
+    assert pay(method="cash", amount=10000, form_token=token) == first
+    pay(method="terminal", amount=8000)
+    assert payments.balance(booking).due == 0
+    for method, amount in (("cash", 1), ("cash", 0), ("cash", -5), ("stripe", 100), ("cheque", 100)):
+        with pytest.raises(NotNow):
+            pay(method=method, amount=amount)
+    with pytest.raises(NotNow):
+        payments.record_by_staff(booking_id=booking.pk, method="cash", amount=1, by=GUEST, now=now)
+    assert (Payment.objects.count(), Allocation.objects.count()) == (2, 2)
+    assert_ledger_whole()
+
+
+def test_cash_goes_back_by_hand_and_is_not_sent_to_stripe(kind, place, now):
+    booking = factories.booking(session_type=kind, at=place, starts_at=a_tuesday(now), now=now)
+    payments.record_by_staff(booking_id=booking.pk, method="cash", amount=18000, by=STAFF, now=now)
+    lifecycle.cancel(booking_id=booking.pk, by=STAFF, now=now, full_refund=True)
+    assert payments.send_next_refund(now=now) is False
+    refund = Refund.objects.get()
+    assert payments.hand_back(refund_id=refund.pk, by=STAFF, now=now) is True
+    assert payments.hand_back(refund_id=refund.pk, by=STAFF, now=now) is False
+
+
+def test_a_booking_by_phone_is_confirmed_by_cash(kind, place, now):
+    booking = hold(kind, place, now)
+    details(booking, now)
+    payments.record_by_staff(booking_id=booking.pk, method="cash", amount=18000, by=STAFF, now=now)
+    booking.refresh_from_db()
+    assert booking.status == BookingStatus.CONFIRMED
+
+
+def test_paid_twice_the_surplus_goes_back(paid, stripe, now):
+    """A page left open in another tab and cash at the desk."""
+    Booking.objects.filter(pk=paid.pk).update(price=20000)
+    checkout.open_checkout(booking_id=paid.pk, purpose="balance", now=now)
+    page = paid.checkouts.get(purpose="balance")
+    payments.record_by_staff(booking_id=paid.pk, method="cash", amount=2000, by=STAFF, now=now)
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    assert [(refund.amount, refund.payment.method) for refund in Refund.objects.all()] == [(2000, "stripe")]
+    assert payments.balance(paid).kept == 20000
+    assert_ledger_whole()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_event_twenty_times_in_parallel_is_one_payment(stripe, real_connections, now):
+    place = factories.location()
+    factories.crew(place)
+    kind = factories.session_type(locations=[place], horizon_days=90)
+    booking = hold(kind, place, now)
+    details(booking, now)
+    page = open_page(booking, now)
+    stripe.pay(page.session_id)
+    payloads = [payload for payload in delivered(stripe) if b"checkout.session.completed" in payload]
+    answers = real_connections.run([partial(ring, stripe, payloads[0], now)] * 20)
+    assert sorted(answers) == [False] * 19 + [True]
+    handle = [partial(webhooks.handle_next, now=now)] * 6
+    settle = [partial(payments.settle_checkout, checkout_id=page.pk, now=now)] * 14
+    real_connections.run([*handle, *settle])
+    assert (Payment.objects.count(), Allocation.objects.count()) == (1, 1)
+    assert Message.objects.filter(name="booking_confirmed").count() == 1
