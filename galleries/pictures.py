@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from galleries import ranges, renditions
-from galleries.imaging.recipes import FINALS, GRID, PROOF, PROOF_UNPAID, THUMB, Recipe
+from galleries.imaging.recipes import FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Version
 from galleries.rights import SEES_PICTURES, roles_at
 from galleries.statuses import GalleryStatus, RetouchStatus
@@ -55,7 +55,7 @@ def _may_client_see_version(
     is_live = gallery.finals_expire_at is None or gallery.finals_expire_at > now
     if rendition.recipe in _FINAL_NAMES:
         return is_live and gallery.status in _RELEASED and rendition.deliveries.exists()
-    if rendition.recipe not in {recipe.name for recipe in client_recipes(gallery)}:
+    if rendition.recipe not in {recipe.name for recipe in (*client_recipes(gallery), *PREVIEWS)}:
         return False  # the big screen and the heat map are the studio's
     retouch = version.retouch
     if retouch.shown_version_id == version.pk and retouch.status in (

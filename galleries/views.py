@@ -8,7 +8,7 @@ import segno
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from galleries import deadlines, delivery, downloads, retouching
@@ -69,8 +69,8 @@ class Final:
 
 # What each size is for, in the order a phone wants them.
 USES = {
-    "square": _("Square, 1600 pixels: LinkedIn, Teams, Zoom"),
-    "web": _("Web, 2048 pixels: websites and e-mail"),
+    "square": _("Square: LinkedIn, Teams, Zoom"),
+    "web": _("Web: websites and e-mail"),
     "portrait": _("Portrait 4:5: Instagram, speaker pages"),
     "full": _("Full size: print and press"),
 }
