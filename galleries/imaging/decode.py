@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyvips
 from PIL import Image
 
 from . import rawfile
-from .colour import ADOBE_RGB
+from .colour import ADOBE_RGB, flattened
 from .containers import Data, Header, bmff, jpeg, png, tiff, webp
 from .limits import LIMITS, Limits
 from .metadata import interoperability_index
@@ -145,14 +145,44 @@ def _orientation(header: Header, data: Data) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def open_pixels(found: Identified, *, wanted_edge: int | None = None) -> Opened:
+def open_pixels(found: Identified, *, wanted_edge: int | None = None, is_strict: bool = True) -> Opened:
     """Open for one sequential pass. With `wanted_edge` the result may be smaller, its long edge at least
-    1.4 times that, so one good filter step remains (JPEG: decoding at 1/2, 1/4, 1/8). Raises Refused.
+    1.4 times that, so one good filter step remains (JPEG: decoding at 1/2, 1/4, 1/8). Strict reading stops at any
+    warning of the JPEG decoder. Raises Refused.
     """
     try:
-        return _OPENERS[found.format](found, wanted_edge)
+        return _OPENERS[found.format](found, wanted_edge, is_strict)
     except pyvips.Error as error:
         raise Refused(code_of(str(error))) from error
+
+
+# What libjpeg warns of when pixels are lost. Its other warnings (stray bytes before a marker, odd scan parameters) are
+# known from cameras whose pictures are whole.
+LOST_PIXELS = ("premature end", "bad huffman", "instead of rst", "inconsistent progression", "bogus")
+
+
+def read_pixels(found: Identified, *, wanted_edge: int | None = None) -> Opened:
+    """`open_pixels`, decoded into memory and without transparency. Raises Refused, also for pixels that were lost."""
+    opened = open_pixels(found, wanted_edge=wanted_edge)
+    try:
+        return replace(opened, image=_in_memory(opened.image))
+    except pyvips.Error as error:
+        message = str(error).lower()
+        if "jpeg" not in message or any(words in message for words in LOST_PIXELS):
+            raise Refused(code_of(message)) from error
+    opened = open_pixels(found, wanted_edge=wanted_edge, is_strict=False)
+    try:
+        return replace(opened, image=_in_memory(opened.image))
+    except pyvips.Error as error:
+        raise Refused(code_of(str(error))) from error
+
+
+def _in_memory(image: pyvips.Image) -> pyvips.Image:
+    """The one pass over the file. The lazy image is kept alive: an array's memory is only lent to it."""
+    flat = flattened(image)
+    copy = flat.copy_memory()
+    copy._references.extend(image._references)
+    return copy
 
 
 def code_of(message: str) -> str:
@@ -193,13 +223,19 @@ def shrink_for(long_edge: int, wanted_edge: int | None) -> int:
     return next((by for by in (8, 4, 2) if long_edge / by >= 1.4 * wanted_edge), 1)
 
 
-def _open_jpeg(found: Identified, wanted_edge: int | None) -> Opened:
+def _open_jpeg(found: Identified, wanted_edge: int | None, is_strict: bool) -> Opened:
     shrink = shrink_for(max(found.width, found.height), wanted_edge)
-    image = pyvips.Image.jpegload(str(found.path), shrink=shrink, access="sequential", fail_on="truncated")
+    image = pyvips.Image.jpegload(
+        str(found.path), shrink=shrink, access="sequential", fail_on=_fail_on(is_strict)
+    )
     icc, notes = found.header.icc, tuple[str, ...]()
     if icc is None and "profile_ignored" not in found.notes and _is_camera_adobe_rgb(found.header.exif):
         icc, notes = ADOBE_RGB, ("adobe_rgb_by_camera",)
     return _opened(found, image, icc=icc, notes=notes)
+
+
+def _fail_on(is_strict: bool) -> str:
+    return "warning" if is_strict else "truncated"
 
 
 def _is_camera_adobe_rgb(exif: bytes | None) -> bool:
@@ -207,7 +243,7 @@ def _is_camera_adobe_rgb(exif: bytes | None) -> bool:
     return exif is not None and interoperability_index(exif) == "R03"
 
 
-def _open_vips(found: Identified, wanted_edge: int | None) -> Opened:
+def _open_vips(found: Identified, wanted_edge: int | None, is_strict: bool) -> Opened:
     loaders: dict[str, Callable[..., Any]] = {
         "png": pyvips.Image.pngload,
         "tiff": pyvips.Image.tiffload,
@@ -219,10 +255,10 @@ def _open_vips(found: Identified, wanted_edge: int | None) -> Opened:
     return _opened(found, image, icc=found.header.icc)
 
 
-def _open_tiff(found: Identified, wanted_edge: int | None) -> Opened:
+def _open_tiff(found: Identified, wanted_edge: int | None, is_strict: bool) -> Opened:
     if found.codec == "old-jpeg":  # libvips refuses TIFF 6.0 JPEG; Pillow reads it
         return _open_pillow(found)
-    return _open_vips(found, wanted_edge)
+    return _open_vips(found, wanted_edge, is_strict)
 
 
 def _open_pillow(found: Identified) -> Opened:
@@ -240,7 +276,7 @@ def _open_pillow(found: Identified) -> Opened:
     return _opened(found, pyvips.Image.new_from_array(pixels), icc=found.header.icc)
 
 
-def _open_heif(found: Identified, wanted_edge: int | None) -> Opened:
+def _open_heif(found: Identified, wanted_edge: int | None, is_strict: bool) -> Opened:
     import pi_heif
 
     try:
@@ -257,7 +293,7 @@ def _open_heif(found: Identified, wanted_edge: int | None) -> Opened:
     return _opened(found, image, icc=found.header.icc or heif.info.get("icc_profile"))
 
 
-def _open_raw(found: Identified, wanted_edge: int | None) -> Opened:
+def _open_raw(found: Identified, wanted_edge: int | None, is_strict: bool) -> Opened:
     """The embedded preview when only a rendition up to its size is wanted, else developed."""
     preview = rawfile.preview(found.path) if wanted_edge is not None else None
     if preview is None:
@@ -266,13 +302,15 @@ def _open_raw(found: Identified, wanted_edge: int | None) -> Opened:
     orientation, packed = preview
     header = jpeg.read(packed, LIMITS)
     shrink = shrink_for(max(header.width, header.height), wanted_edge)
-    image = pyvips.Image.jpegload_buffer(packed, shrink=shrink, access="sequential", fail_on="truncated")
+    image = pyvips.Image.jpegload_buffer(
+        packed, shrink=shrink, access="sequential", fail_on=_fail_on(is_strict)
+    )
     icc = header.icc or (ADOBE_RGB if _is_camera_adobe_rgb(header.exif) else None)
     notes = ("from_preview",)
     return Opened(image, orientation, icc, found.notes + notes, header.width, header.height)
 
 
-_OPENERS: dict[str, Callable[[Identified, int | None], Opened]] = {
+_OPENERS: dict[str, Callable[[Identified, int | None, bool], Opened]] = {
     "jpeg": _open_jpeg,
     "png": _open_vips,
     "tiff": _open_tiff,
@@ -290,4 +328,14 @@ def bytes_of(image: pyvips.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
     )
 
 
-__all__ = ["Identified", "Opened", "bytes_of", "code_of", "identify", "open_pixels", "require", "shrink_for"]
+__all__ = [
+    "Identified",
+    "Opened",
+    "bytes_of",
+    "code_of",
+    "identify",
+    "open_pixels",
+    "read_pixels",
+    "require",
+    "shrink_for",
+]

@@ -15,10 +15,10 @@ import numpy as np
 import pyvips
 
 from . import faces, guard, retouch
-from .colour import flattened, to_srgb
+from .colour import to_srgb
 from .containers import tiff
 from .crop import Crop, Head
-from .decode import Identified, bytes_of, code_of, open_pixels, require
+from .decode import Identified, bytes_of, code_of, read_pixels, require
 from .faces import Face, Image
 from .guard import GuardReport, Status
 from .metadata import CaptureFacts, Credits, capture_facts, segments, with_segments
@@ -185,15 +185,9 @@ def upright_pixels(path: Path, edge: int) -> tuple[Image, tuple[str, ...]]:
     """Upright 8-bit sRGB pixels, long edge about `edge` (0: full size), and what had to be assumed. Raises Refused."""
     found = require(path)
     try:
-        opened = open_pixels(found, wanted_edge=edge or None)
-        image = flattened(opened.image)
-        if not edge:
-            image, notes = to_srgb(image, opened.icc)
-            image = upright(image.copy_memory(), opened.orientation)
-        else:
-            image, notes = to_srgb(shrunk(image.copy_memory(), edge), opened.icc)
-            image = upright(image, opened.orientation)
-        return bytes_of(image), opened.notes + notes
+        opened = read_pixels(found, wanted_edge=edge or None)
+        image, notes = to_srgb(shrunk(opened.image, edge) if edge else opened.image, opened.icc)
+        return bytes_of(upright(image, opened.orientation)), opened.notes + notes
     except pyvips.Error as error:
         raise Refused(code_of(str(error))) from error
 

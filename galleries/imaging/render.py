@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import pyvips
 
 from . import faces, watermark
-from .colour import flattened, to_srgb
+from .colour import to_srgb
 from .crop import Crop, Head, place
-from .decode import Identified, Opened, bytes_of, code_of, open_pixels, require
+from .decode import Identified, Opened, bytes_of, code_of, read_pixels, require
 from .limits import LIMITS, Limits
 from .metadata import Credits, segments, with_segments
 from .recipes import SHAPES, Fit, Recipe
@@ -72,7 +73,7 @@ def render(
     found = source if isinstance(source, Identified) else require(source, limits)
     is_full = any(recipe.fit is not Fit.INSIDE for recipe in recipes)
     try:
-        opened = open_pixels(found, wanted_edge=None if is_full else max(recipe.edge for recipe in recipes))
+        opened = read_pixels(found, wanted_edge=None if is_full else max(recipe.edge for recipe in recipes))
         sheet = _Sheet(opened, is_full=is_full)
         block = segments(credits)
         made = {}
@@ -101,15 +102,14 @@ class _Sheet:
     """Upright pixels of one picture in the sizes made so far, largest first."""
 
     def __init__(self, opened: Opened, *, is_full: bool) -> None:
-        self.source = opened.image  # keeps an array's memory alive: copying a memory image copies nothing
-        image = flattened(opened.image)
+        self.source = image = opened.image  # kept: it may lend its memory to what is made of it
         self.icc, self.is_converted = opened.icc, False
         self.notes = opened.notes
         if is_full:  # finals are converted at full size, renditions after shrinking
             image, notes = to_srgb(image, opened.icc)
             self.notes += notes
             self.is_converted = True
-        image = image.copy_memory()  # the one pass over the file
+            image = image.copy_memory()
         self.base = upright(image, opened.orientation)
         if opened.orientation > 1:
             self.base = self.base.copy_memory()
@@ -181,20 +181,17 @@ def cut(image: pyvips.Image, crop: Crop) -> pyvips.Image:
     bottom = min(image.height, crop.top + crop.height + margin)
     part = image.crop(left, top, right - left, bottom - top)
     x, y = crop.left + crop.width / 2 - left, crop.top + crop.height / 2 - top
-    turned = part.similarity(
-        angle=-crop.rotation,
-        interpolate=pyvips.Interpolate.new("bicubic"),
+    cosine, sine = math.cos(math.radians(crop.rotation)), math.sin(math.radians(crop.rotation))
+    area = [-(crop.width // 2), -(crop.height // 2), crop.width, crop.height]  # around the crop's centre
+    bicubic = pyvips.Interpolate.new("bicubic")
+    return part.affine(
+        [cosine, sine, -sine, cosine],
+        interpolate=bicubic,
+        oarea=area,
         idx=-x,
         idy=-y,
-        odx=0,
-        ody=0,
         background=[255.0],
-    )
-    return turned.crop(
-        round(-turned.xoffset - crop.width / 2),
-        round(-turned.yoffset - crop.height / 2),
-        crop.width,
-        crop.height,
+        extend="copy",
     )
 
 

@@ -56,7 +56,9 @@ def png(*extra: bytes, width: int = 16, height: int = 16, idat: bytes | None = N
 
 def tiff(entries: list[tuple[int, int, int, int]], *, following: int = 0, tail: bytes = b"") -> bytes:
     """A little-endian TIFF with one directory of (tag, type, count, value) at offset 8."""
-    body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
+    body = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHII", *entry) for entry in sorted(entries)
+    )
     return b"II*\0" + struct.pack("<I", 8) + body + struct.pack("<I", following) + tail
 
 

@@ -74,7 +74,13 @@ def test_missing_and_empty_files_say_so(tmp_path: Path):
 
 FOREIGN = {
     "unknown": [b"hello world, this is a text file", b"\0" * 100, b"\0\0\1\0\1\0" + bytes(200)],
-    "document": [b"%PDF-1.7\n", b"<svg xmlns='x'/>", b"  \n<?xml version='1.0'?>", b"PK\x03\x04zip", b"%!PS-Adobe"],
+    "document": [
+        b"%PDF-1.7\n",
+        b"<svg xmlns='x'/>",
+        b"  \n<?xml version='1.0'?>",
+        b"PK\x03\x04zip",
+        b"%!PS-Adobe",
+    ],
     "gif": [b"GIF89a" + bytes(50), b"BM" + bytes(60)],
     "layered": [b"8BPS\0\1" + bytes(60)],
     "video": [b"\0\0\0\x18ftypisom\0\0\0\0isommp42", b"\x1aE\xdf\xa3" + bytes(40)],
@@ -169,7 +175,9 @@ def test_impossible_orientation_counts_as_upright(tmp_path: Path, orientation: i
 
 
 def test_looping_and_lying_exif_does_not_stop_a_picture(tmp_path: Path):
-    looping = struct.pack("<2sHIH", b"II", 42, 8, 1) + struct.pack("<HHII", 34665, 4, 1, 8) + struct.pack("<I", 8)
+    looping = (
+        struct.pack("<2sHIH", b"II", 42, 8, 1) + struct.pack("<HHII", 34665, 4, 1, 8) + struct.pack("<I", 8)
+    )
     lying = files.exif([(37500, 7, 0xFFFFFFFF, b"\xff\xff\xff\xff")])
     for block in (looping, lying, b"II*\0\xff\xff\xff\xff", b"garbage"):
         assert refused(tmp_path, files.with_segment(files.jpeg(), 0xE1, b"Exif\0\0" + block)) == ""
@@ -198,8 +206,15 @@ PACKED = zlib.compress(bytes(20_000_000), 9)
         (files.png()[:-30], "truncated"),
         (files.png(idat=b""), "truncated"),
         (files.png().replace(b"IDAT", b"IDAX"), "damaged"),
-        (b"\x89PNG\r\n\x1a\n" + files.chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 99, 0, 0, 0, 0)), "damaged"),
-        (b"\x89PNG\r\n\x1a\n" + files.chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)), "too_large"),
+        (
+            b"\x89PNG\r\n\x1a\n" + files.chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 99, 0, 0, 0, 0)),
+            "damaged",
+        ),
+        (
+            b"\x89PNG\r\n\x1a\n"
+            + files.chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)),
+            "too_large",
+        ),
         (b"\x89PNG\r\n\x1a\n" + files.chunk(b"IDAT", b""), "damaged"),
     ],
 )
@@ -266,7 +281,9 @@ def test_cut_dng_is_refused(tmp_path: Path):
     assert refused(tmp_path, files.dng(cut=5_000), "frame.dng") == "truncated"
 
 
-@pytest.mark.parametrize("start", [b"IIRO", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"])
+@pytest.mark.parametrize(
+    "start", [b"IIRO", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"]
+)
 def test_raw_in_name_only_is_refused(tmp_path: Path, start: bytes):
     assert refused(tmp_path, start + bytes(400), "frame.raw") in {"damaged", "truncated"}
 
@@ -306,6 +323,14 @@ def test_animated_and_cut_webp_are_refused(tmp_path: Path):
     assert refused(tmp_path, both.webpsave_buffer(), "moving.webp") == "several_frames"
     still = pyvips.Image.new_from_file(str(GRACE_HOPPER)).webpsave_buffer()
     assert refused(tmp_path, still[: len(still) // 2], "cut.webp") == "truncated"
+
+
+def test_stray_bytes_before_a_marker_do_no_harm(tmp_path: Path):
+    """Some cameras write them; libjpeg warns, and every pixel is there."""
+    data = files.jpeg(200, 240)
+    path = tmp_path / "frame.jpg"
+    path.write_bytes(data[:-2] + bytes(300) + data[-2:])
+    assert decode.read_pixels(decode.require(path)).image.height == 240
 
 
 def test_opening_reads_smaller_when_less_is_wanted():

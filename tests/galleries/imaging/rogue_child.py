@@ -1,0 +1,64 @@
+"""A warm child whose jobs misbehave: `python -m tests.galleries.imaging.rogue_child`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from galleries.imaging import child, jobs
+from galleries.imaging.refusals import Refused
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to do, and a file to write to."""
+
+    deed: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer in one word."""
+
+    word: str
+
+
+def misbehave(order: Order) -> Said:
+    deeds = {
+        "spin": spin,
+        "sleep": lambda: time.sleep(60),
+        "eat": lambda: bytearray(3_000_000_000),
+        "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "raise": lambda: 1 / 0,
+        "exit": lambda: os._exit(7),
+        "print": lambda: print("noise that must not become an answer"),
+        "refuse": refuse,
+        "fill": lambda: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    }
+    if order.deed == "environment":
+        return Said(" ".join(sorted(os.environ)))
+    if order.deed == "pid":
+        return Said(f"{os.getpid()} {os.getppid()}")
+    if order.deed in deeds:
+        deeds[order.deed]()
+    return Said("fine")
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def refuse() -> None:
+    raise Refused("truncated")
+
+
+if __name__ == "__main__":
+    jobs.JOBS["misbehave"] = jobs.Job(misbehave, Order)
+    jobs.JOBS["patient"] = jobs.Job(misbehave, Order, cpu_extra_seconds=2)
+    child.WALL_FACTOR, child.WALL_EXTRA_SECONDS = 0.5, 0.5
+    child.serve()
