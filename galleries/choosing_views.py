@@ -16,7 +16,6 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from galleries import deadlines, frames, pictures, proofing, retouching
 from galleries.frames import Frame
-from galleries.imaging.recipes import PROOF
 from galleries.models import Gallery, Note, PauseReason, Photo, Retouch
 from galleries.proofing import ChoosingRefused, SelectionClosed
 from galleries.retouching import PinnedWords, RetouchRefused
@@ -279,6 +278,7 @@ def looks(gallery: Gallery) -> list[Look]:
     rows = gallery.retouches.select_related("pick__photo", "shown_version", "approved_version").order_by(
         "pick__picked_at", "pick_id"
     )
+    recipe = pictures.client_recipes(gallery)[-1].name
     found = []
     for position, retouch in enumerate(rows, start=1):
         version = retouch.approved_version or retouch.shown_version
@@ -289,7 +289,7 @@ def looks(gallery: Gallery) -> list[Look]:
         found.append(
             Look(
                 retouch=retouch,
-                picture=pictures.of(photo, PROOF.name, version=version),
+                picture=pictures.of(photo, recipe, version=version),
                 words=retouching.guard_words(version),
                 notes=list(photo.notes.filter(version__isnull=False)),
                 position=position,

@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings.models import Client
-from galleries import deadlines, retouching
-from galleries.models import Gallery, Note, Pause, PauseReason, Photo, Pick
+from galleries import deadlines, jobs, pictures, retouching
+from galleries.models import Gallery, JobKind, Note, Pause, PauseReason, Photo, Pick
 from galleries.statuses import GalleryStatus
 from studio import credentials
 from studio.actors import WORKER, Actor, ActorKind
@@ -182,10 +182,22 @@ def publish_proofs(*, gallery_id: int, by: Actor, now: datetime, is_sure: bool =
     if len(photos) > MANY and not is_sure:
         raise TooManyProofs(len(photos))
     Photo.objects.filter(pk__in=[photo.pk for photo in photos]).update(is_published=True)
+    _state_missing(gallery, photos, now=now)
     if move(Gallery, gallery.pk, "publish_proofs", by=by, now=now) is not None:
         deadlines.open_pause(gallery_id=gallery.pk, reason=PauseReason.CHOOSING, by=by, now=now)
         _write_to_sitter(gallery, "proofs_published", once=f"proofs_published:{gallery.pk}", now=now)
     return len(photos)
+
+
+def _state_missing(gallery: Gallery, photos: Iterable[Photo], *, now: datetime) -> None:
+    """Order what this client may see and is not made yet: a balance opened since, a recipe changed."""
+    names = [recipe.name for recipe in pictures.client_recipes(gallery)]
+    for photo in photos:
+        have = {row.recipe for row in photo.renditions.filter(version=None)}
+        if missing := [name for name in names if name not in have]:
+            jobs.state(
+                JobKind.RENDITIONS, gallery=gallery, photo=photo, parameters={"recipes": missing}, now=now
+            )
 
 
 # --- picks

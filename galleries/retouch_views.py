@@ -139,6 +139,7 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
         "after_full": pictures.of(photo, FINAL_FULL.name, version=version) if version else None,
         "uploads": retouch.uploads.exclude(status=UploadStatus.ACCEPTED).order_by("-id")[:3],
         "heat": retouching.heat_of(version) if version else None,
+        "guard_word": workbench.GUARD_WORDS[version.guard] if version else "",
         "guard_lines": workbench.guard_lines(version.guard_report) if version else [],
         "sliders": _sliders(version),
         "notes": notes,

@@ -179,6 +179,13 @@ REASONS = {
     "face_gone": gettext_lazy("The face of the original was not found in this version."),
     "hidden_skin": gettext_lazy("Too little skin can be seen to measure it."),
 }
+GUARD_WORDS = {
+    Guard.WAITING: gettext_lazy("Measuring"),
+    Guard.PASSED: gettext_lazy("Passed"),
+    Guard.BLOCKED: gettext_lazy("Blocks"),
+    Guard.NOT_MEASURED: gettext_lazy("Not measured"),
+    Guard.OVERRIDDEN: gettext_lazy("Overridden"),
+}
 FINDINGS = {
     "shape": gettext_lazy("Face shape moved"),
     "texture": gettext_lazy("Skin texture lost"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from galleries import jobs, renditions, workbench
+from galleries import jobs, pictures, renditions, workbench
 from galleries.imaging.recipes import FINAL_FULL, GRID, PROOF, SCREEN
 from galleries.models import Guard, Job, JobKind, Rendition, Version
 from galleries.renditions import clear_strays
@@ -48,7 +48,8 @@ def measure(job: Job, now: datetime) -> None:
     if version is None:
         return
     photo = version.retouch.pick.photo
-    renditions.ensure(photo=photo, recipes=ON_SCREEN, version=version, now=now)
+    recipes = {recipe.name: recipe for recipe in (*ON_SCREEN, *pictures.client_recipes(photo.gallery))}
+    renditions.ensure(photo=photo, recipes=list(recipes.values()), version=version, now=now)
     renditions.ensure(photo=photo, recipes=[SCREEN, FINAL_FULL], now=now)
     if version.guard != Guard.WAITING:
         return

@@ -93,12 +93,14 @@ export class Zoom {
     if (event.button > 0 || event.target.closest("a, button, input, textarea")) return;
     this.pointers.set(event.pointerId, event);
     this.start = { x: event.clientX, y: event.clientY };
+    this.hasMoved = false;
     if (this.pointers.size > 1 || this.isZoomed) this.stage.setPointerCapture(event.pointerId);
   }
 
   move(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
+    this.hasMoved ||= Math.hypot(event.clientX - this.start.x, event.clientY - this.start.y) > 6;
     if (this.pointers.size === 2) {
       const other = [...this.pointers.values()].find((each) => each.pointerId !== event.pointerId);
       const ratio = span(event, other) / Math.max(span(before, other), 1);

@@ -15,6 +15,8 @@ export class Room {
     this.link = strip.querySelector("[aria-current]") ?? strip.querySelector("a");
     strip.addEventListener("click", (event) => this.taken(event));
     stage.addEventListener("click", (event) => {
+      const figure = event.target.closest("[data-slot=two]");
+      if (figure && this.beside && !this.zoom.isZoomed && !this.zoom.hasMoved) this.show(this.beside);
       const step = event.target.closest(".viewer-step");
       if (!step || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
