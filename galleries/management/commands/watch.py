@@ -1,0 +1,64 @@
+"""Take in what a camera or an editor writes into a folder: `manage.py watch DIR --room "Room 1"`."""
+
+import signal
+import threading
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils import timezone
+
+from galleries import watching
+
+LOOK_EVERY_SECONDS = 0.2
+
+
+class Command(BaseCommand):
+    help = "Watch a folder. Files go to whoever is checked in at the room, or to one booking; then to done/ or refused/."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path)
+        target = parser.add_mutually_exclusive_group(required=True)
+        target.add_argument("--room", help="a camera room's name: files go to whoever is checked in there")
+        target.add_argument("--booking", help="a booking's id or a shoot's code: files go there, always")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder: Path = options["folder"]
+        if not folder.is_dir():
+            raise CommandError(f"{folder} is not a folder.")
+        try:
+            where = _where(options["room"], options["booking"])
+        except watching.NoSuchPlace as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Watching {folder}. Ctrl-C stops.")
+        watcher = watching.Watcher(folder.resolve(), where, self.stdout.write)
+        stop = threading.Event()
+        _stop_on_signals(stop)
+        while not stop.wait(LOOK_EVERY_SECONDS):
+            try:
+                watcher.step(seconds=time.monotonic(), now=timezone.now())
+            except (OperationalError, InterfaceError) as error:
+                self.stderr.write(f"The database does not answer, trying again: {type(error).__name__}")
+                close_old_connections()
+                stop.wait(watching.TRY_AGAIN_SECONDS)
+
+
+def _where(room: str | None, booking: str | None) -> watching.Where:
+    if room is not None:
+        place = watching.room_called(room)
+        return lambda: watching.gallery_in(place)
+    gallery = watching.gallery_of(booking or "")
+    return lambda: gallery
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
