@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import Promise
@@ -24,8 +25,12 @@ from studio import storage
 
 if TYPE_CHECKING:
     from galleries.imaging.retouch import Parameters
+    from galleries.imaging.sketch import Sketch
 
 PREVIEW_EDGE = 1400  # what a slider shows while it is dragged
+MOST_SKETCHES = 4  # per web process, about 12 MB each
+_sketches: "dict[tuple[str, bool], Sketch]" = {}
+_sketching = Lock()
 HEAT = "guard-heat"  # the guard's heat map, kept as a rendition of its Version
 
 
@@ -156,19 +161,28 @@ def measure(before: Path, after: Path, folder: Path) -> Verdict:
 
 
 def preview(screen_key: str, wanted: Mapping[str, float], *, may_find_face: bool) -> bytes:
-    """The draft at screen size as JPEG bytes, from the photo's SCREEN rendition."""
-    with workroom() as room:
-        source = storage.fetch_to(storage.derived(), screen_key, room)
-        made = child.draft(
-            source,
-            room / "preview.jpg",
-            parameters=_parameters(wanted),
-            edge=PREVIEW_EDGE,
-            look_for_faces=may_find_face,
-        )
-        if isinstance(made, Refusal):
-            raise jobs.JobRefused(_(made.sentence))
-        return made.path.read_bytes()
+    """The draft at screen size as JPEG bytes, from the photo's SCREEN rendition (ours, so it is read right here).
+
+    What each operation would change is worked out on the first call for a picture and kept in this process for the
+    last few pictures; moving a slider then only adds it up.
+    """
+    return _sketch(screen_key, may_find_face).jpeg(_parameters(wanted))
+
+
+def _sketch(screen_key: str, may_find_face: bool) -> "Sketch":
+    from galleries.imaging.sketch import Sketch
+
+    wanted = (screen_key, may_find_face)
+    with _sketching:
+        found = _sketches.pop(wanted, None)
+        if found is None:
+            with workroom() as room:
+                source = storage.fetch_to(storage.derived(), screen_key, room)
+                found = Sketch(source, PREVIEW_EDGE, look_for_faces=may_find_face)
+        _sketches[wanted] = found  # the newest stands last
+        while len(_sketches) > MOST_SKETCHES:
+            del _sketches[next(iter(_sketches))]
+    return found
 
 
 REASONS = {

@@ -76,6 +76,9 @@ function write() {
   }
 }
 
+const strengths = () =>
+  new URLSearchParams([...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken"));
+
 async function preview() {
   if (isAsking) {
     isStale = true;
@@ -83,8 +86,7 @@ async function preview() {
   }
   isAsking = true;
   try {
-    const strengths = new URLSearchParams([...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken"));
-    const answer = await fetch(`${root.dataset.previewUrl}?${strengths}`);
+    const answer = await fetch(`${root.dataset.previewUrl}?${strengths()}`);
     if (answer.ok) put(URL.createObjectURL(await answer.blob()));
   } finally {
     isAsking = false;
@@ -106,6 +108,8 @@ function put(address) {
 
 if (form) {
   write();
+  // The first preview of a picture takes a moment on the server: asked for before a slider moves.
+  if (after) form.addEventListener("pointerenter", () => fetch(`${root.dataset.previewUrl}?${strengths()}`), { once: true });
   form.addEventListener("input", () => {
     write();
     if (after) preview();
