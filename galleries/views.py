@@ -11,15 +11,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from galleries import deadlines, delivery, downloads, retouching
+from galleries import deadlines, delivery, downloads, retouching, rights
 from galleries.models import DeliveredFile, Delivery, Gallery
 from studio import credentials
-from studio.accounts import roles_of
 from studio.models import Credential
 
 
 def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tuple[Gallery, Credential | None]:
-    """The gallery, if this browser may see it: by an opened link, or as somebody of the studio (no credential).
+    """The gallery, if this browser may see it: by an opened link, or as staff who see pictures there (no credential).
 
     Raises Http404 otherwise, whether the gallery exists or not.
     """
@@ -34,7 +33,9 @@ def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tupl
         .first()
     )
     credential = credentials.opened(request, scope="gallery", target=public_id, now=now)
-    if gallery is None or (credential is None and not roles_of(request.user)):
+    if gallery is None:
+        raise Http404
+    if credential is None and not rights.roles_at(request.user, gallery) & rights.SEES_PICTURES:
         raise Http404
     return gallery, credential
 

@@ -66,6 +66,7 @@ def desk_zone() -> str:
 
 
 @staff()
+@require_safe
 def desk_home(request: HttpRequest) -> HttpResponse:
     """The desk: the panels this person's roles may see."""
     now = timezone.now()

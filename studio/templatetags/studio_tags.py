@@ -84,7 +84,7 @@ def local_time(moment: datetime | None, place: object) -> str:
 
 
 def _in_zone(moment: datetime | None, place: object, pattern: str, with_year: str) -> str:
-    if moment is None:
+    if not moment:  # None, or a name the template does not have
         return ""
     zone = zone_of(place)
     there = moment.astimezone(zone)
