@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from bookings import ledger
 from galleries import deadlines, jobs, renditions
 from galleries.imaging.recipes import FINALS, PREVIEWS
 from galleries.models import (
@@ -127,13 +128,21 @@ def missing(gallery: Gallery) -> list[str]:
     return lines
 
 
-@transaction.atomic
 def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bool:
     """Release the finals to the client and stop the clock. False if somebody already did.
 
     Raises NotReady when finals are missing or money is open: choosing does not wait for the balance, the finals do.
-    Then a pause is opened and the client is asked, once.
+    Then a pause is opened and the client is asked, once; that stays when NotReady is raised.
     """
+    done, why_not = _try_to_deliver(gallery_id, by=by, now=now, words=words)
+    if why_not:
+        raise NotReady(why_not)
+    return done
+
+
+@transaction.atomic
+def _try_to_deliver(gallery_id: int, *, by: Actor, now: datetime, words: str) -> tuple[bool, str]:
+    """Whether it was delivered by this call, and why not, in a sentence. Nothing is raised: what it writes stays."""
     gallery = Gallery.objects.select_related("shoot__booking__payer", "shoot__sitter").get(pk=gallery_id)
     booking = (
         type(gallery.shoot.booking).objects.select_for_update(of=("self",)).get(pk=gallery.shoot.booking_id)
@@ -144,26 +153,23 @@ def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bo
         .get(pk=gallery_id)
     )
     if gallery.status == GalleryStatus.DELIVERED:
-        return False
+        return False, ""
     if lines := missing(gallery):
-        raise NotReady(" ".join(lines))
+        return False, " ".join(lines)
     if gallery.status != GalleryStatus.READY:
-        raise NotReady(_("The gallery is not ready: it is “%s”.") % gallery.get_status_display())
-    from bookings import payments
-
-    if (due := payments.balance(booking).due) > 0 and not gallery.deliveries.exists():
+        return False, _("The gallery is not ready: it is “%s”.") % gallery.get_status_display()
+    if (due := ledger.balance(booking).due) > 0 and not gallery.deliveries.exists():
         _ask_for_balance(gallery, due, now=now)
-        raise NotReady(_("The balance is still to be paid; the client was asked."))
+        return False, _("The balance is still to be paid; the client was asked.")
     is_first = not gallery.deliveries.exists()
     fields: dict[str, object] = {"finals_expire_at": now + FINALS_LIVE}
     if is_first:
         fields["was_on_time"] = gallery.deliver_by is None or now <= gallery.deliver_by
-    if move(Gallery, gallery.pk, "deliver", by=by, now=now, **fields) is None:
-        return False
+    move(Gallery, gallery.pk, "deliver", by=by, now=now, **fields)
     delivery = release(gallery, approved_versions(gallery), by=by, now=now, words=words)
     deadlines.stop(gallery_id=gallery.pk, now=now)
     _tell_client(gallery, delivery, is_first=is_first, now=now)
-    return True
+    return True, ""
 
 
 @transaction.atomic
