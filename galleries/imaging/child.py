@@ -87,10 +87,13 @@ class Done[T]:
 
 
 class Child:
-    """One warm child. Calls are serialised; it is started on first use and again when it is gone."""
+    """One warm child. Calls are serialised; it is started on first use and again when it is gone.
 
-    def __init__(self, module: str = "galleries.imaging.child") -> None:
-        self._module = module
+    `knows_faces` loads the face models before the first fork; taking files in does without them and stays small.
+    """
+
+    def __init__(self, module: str = "galleries.imaging.child", *, knows_faces: bool = False) -> None:
+        self._command = [sys.executable, "-m", module, *(["--faces"] if knows_faces else [])]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -134,7 +137,7 @@ class Child:
     def _start(self) -> None:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -144,23 +147,25 @@ class Child:
         )
 
 
-_children: dict[int, Child] = {}
+_children: dict[tuple[int, bool], Child] = {}
 
 
-def warm_child() -> Child:
+def warm_child(*, knows_faces: bool = False) -> Child:
     """This process's child. A forked worker gets its own, never its parent's pipes."""
-    pid = os.getpid()
-    if pid not in _children:
-        _children.clear()  # inherited from the parent process: not ours to close
-        _children[pid] = Child()
-        atexit.register(_close_own)
-    return _children[pid]
+    mine = (os.getpid(), knows_faces)
+    if mine not in _children:
+        for other in [key for key in _children if key[0] != mine[0]]:
+            del _children[other]  # inherited from the parent process: not ours to close
+        if not _children:
+            atexit.register(close_children)
+        _children[mine] = Child(knows_faces=knows_faces)
+    return _children[mine]
 
 
-def _close_own() -> None:
-    child = _children.pop(os.getpid(), None)
-    if child is not None:
-        child.close()
+def close_children() -> None:
+    """End this process's children; they start again when asked."""
+    for key in [key for key in _children if key[0] == os.getpid()]:
+        _children.pop(key).close()
 
 
 def accept(
@@ -208,7 +213,10 @@ def make(
     from . import render
 
     order = _render_order(path, recipes, out_dir, credits, mark, head, look_for_head, crops)
-    return warm_child().ask("make", order, render.Rendering).value
+    given = crops or {}
+    needs_face = head is None and any(recipe.is_cropped and recipe.name not in given for recipe in recipes)
+    child = warm_child(knows_faces=needs_face and look_for_head)
+    return child.ask("make", order, render.Rendering).value
 
 
 def _render_order(
@@ -256,7 +264,7 @@ def draft(
         quality=82 if edge else 95,
         look_for_faces=look_for_faces,
     )
-    return warm_child().ask("draft", order, jobs.Drafted).value
+    return warm_child(knows_faces=look_for_faces).ask("draft", order, jobs.Drafted).value
 
 
 def measure(
@@ -268,7 +276,7 @@ def measure(
     order = jobs.MeasureOrder(
         before.resolve(), after.resolve(), heat.resolve() if heat else None, look_for_faces
     )
-    return warm_child().ask("measure", order, guard.GuardReport).value
+    return warm_child(knows_faces=look_for_faces).ask("measure", order, guard.GuardReport).value
 
 
 # --- the warm child
@@ -276,10 +284,12 @@ def measure(
 
 def serve() -> None:
     """Read orders from standard input until it closes; answer each with one line."""
-    from . import faces
     from .jobs import JOBS
 
-    faces.warm()
+    if "--faces" in sys.argv:
+        from . import faces
+
+        faces.warm()
     orders, answers = sys.stdin.fileno(), os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not answer
     waiting = b""

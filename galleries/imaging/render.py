@@ -195,10 +195,16 @@ def cut(image: pyvips.Image, crop: Crop) -> pyvips.Image:
     )
 
 
+def _dominant(image: pyvips.Image) -> str:
+    """The mean colour, from a few of the pixels."""
+    few = image.subsample(max(1, image.width // 100), max(1, image.height // 100))
+    return "#" + "".join(f"{round(few[band].avg()):02x}" for band in range(3))
+
+
 def _written(
     image: pyvips.Image, recipe: Recipe, out_dir: Path, block: bytes, mark: Mark, crop: Crop | None
 ) -> Rendered:
-    colour = "#" + "".join(f"{round(image[band].avg()):02x}" for band in range(3))
+    colour = _dominant(image)
     if recipe.mark:
         image = watermark.apply(image, mark, recipe.mark)
     packed = with_segments(
