@@ -51,7 +51,8 @@ def write_payment(
     gateway_id: str | None = None,
     once: str | None = None,
 ) -> Payment:
-    """Write money that came in, allocated to the booking in full."""
+    """Write money that came in, allocated to the booking in full. The booking has its Payer by then."""
+    assert booking.payer is not None
     payment = Payment.objects.create(
         payer=booking.payer,
         method=method,

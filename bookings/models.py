@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, Ra
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Func, Q
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from bookings.statuses import (
@@ -53,7 +54,7 @@ class Client(models.Model):
     erased_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(models.functions.Lower("email"), name="client_email_lower")]
+        indexes = [models.Index(Lower("email"), name="client_email_lower")]
 
     def __str__(self) -> str:
         return self.name
@@ -205,7 +206,9 @@ class SessionType(models.Model):
     horizon_days = models.PositiveSmallIntegerField(default=60)
     daily_cap = models.PositiveSmallIntegerField(null=True, blank=True)
     locations = models.ManyToManyField(Location, related_name="session_types")
-    add_ons = models.ManyToManyField("AddOn", related_name="session_types", blank=True)
+    add_ons: "models.ManyToManyField[AddOn, models.Model]" = models.ManyToManyField(
+        "AddOn", related_name="session_types", blank=True
+    )
     is_active = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -311,6 +314,9 @@ class Booking(HasStatus):
     session_fee = models.PositiveIntegerField(help_text="the session type alone")
     price = models.PositiveIntegerField(help_text="everything")
     due_now = models.PositiveIntegerField(help_text="what must be paid for the booking to be confirmed")
+    allowance = models.PositiveIntegerField(
+        default=0, help_text="taken off the price since, because the studio was late"
+    )
     finals_included = models.PositiveSmallIntegerField()
     pays_at_studio = models.BooleanField(default=False)
     policy_version = models.PositiveIntegerField(default=1)
@@ -511,7 +517,9 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     checkout = models.OneToOneField(Checkout, models.PROTECT, null=True, related_name="payment")
     gateway_id = models.CharField(max_length=255, unique=True, null=True, help_text="Stripe's payment intent")
-    once = models.CharField(max_length=80, unique=True, null=True, help_text="one form of the desk, one payment")
+    once = models.CharField(
+        max_length=80, unique=True, null=True, help_text="one form of the desk, one payment"
+    )
     received_at = models.DateTimeField()
     actor_kind = models.CharField(max_length=10, choices=ActorKind)
     actor_id = models.BigIntegerField(null=True)

@@ -7,6 +7,7 @@ own idempotency key first, and is carried out afterwards by a worker.
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -349,13 +350,11 @@ def reconcile(*, now: datetime) -> int:
     recover(now=now)
     try:
         for checkout in Checkout.objects.filter(status=CheckoutStatus.OPEN).order_by("pk"):
-            _guarded(
-                lambda row=checkout: settle_checkout(checkout_id=row.pk, now=now), f"checkout {checkout.pk}"
-            )
+            _guarded(partial(settle_checkout, checkout_id=checkout.pk, now=now), f"checkout {checkout.pk}")
         for session in gateway.list_checkouts(now - LOOK_BACK):
-            _guarded(lambda page=session: _find_page(page, now=now), f"session {session.id}")
+            _guarded(partial(_find_page, session, now=now), f"session {session.id}")
         for found in gateway.list_refunds(created_after=now - LOOK_BACK):
-            _guarded(lambda row=found: note_refund(row, now=now), f"refund {found.id}")
+            _guarded(partial(note_refund, found, now=now), f"refund {found.id}")
     except gateway.GatewayUnavailable as error:
         log.warning("Reconciling ended early: %s", error)
     return Checkout.objects.filter(status=CheckoutStatus.PAID).count() - before

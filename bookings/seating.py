@@ -29,13 +29,44 @@ class Seat(NamedTuple):
     add_on_id: int | None
 
 
+class Turn(NamedTuple):
+    """A Seat as distances from arrival: shared by every Slot that has the same Resources."""
+
+    resource_id: int
+    begins: timedelta
+    ends: timedelta
+    works_from: timedelta
+    works_until: timedelta
+    purpose: str
+    is_shoot: bool
+    add_on_id: int | None
+
+
 class Slot(NamedTuple):
     """A start time that fits every Resource. `starts_at` is when the client arrives; all in UTC."""
 
     starts_at: datetime
     shoot_starts_at: datetime
     ends_at: datetime
-    seats: tuple[Seat, ...]
+    plan: tuple[Turn, ...]
+
+    @property
+    def seats(self) -> tuple[Seat, ...]:
+        """Who does what when; computed from the plan, for a page of a thousand Slots needs none of them."""
+        at = self.starts_at
+        return tuple(
+            Seat(
+                turn.resource_id,
+                at + turn.begins,
+                at + turn.ends,
+                at + turn.works_from,
+                at + turn.works_until,
+                turn.purpose,
+                turn.is_shoot,
+                turn.add_on_id,
+            )
+            for turn in self.plan
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,39 +355,17 @@ def _slots(
         plan = _plan(chain, seated)
         for minute in minutes_of(minutes):
             arrival = line.at(minute)
-            found.append(
-                Slot(
-                    arrival,
-                    arrival + shoot_begins,
-                    arrival + lasts,
-                    tuple(
-                        Seat(
-                            seat[0],
-                            arrival + seat[1],
-                            arrival + seat[2],
-                            arrival + seat[3],
-                            arrival + seat[4],
-                            seat[5],
-                            seat[6],
-                            seat[7],
-                        )
-                        for seat in plan
-                    ),
-                )
-            )
+            found.append(Slot(arrival, arrival + shoot_begins, arrival + lasts, plan))
     found.sort(key=lambda slot: slot.starts_at)
     return found
 
 
-_Planned = tuple[int, timedelta, timedelta, timedelta, timedelta, str, bool, int | None]
-
-
-def _plan(chain: Chain, seated: Sequence[tuple[Post, int]]) -> list[_Planned]:
+def _plan(chain: Chain, seated: Sequence[tuple[Post, int]]) -> tuple[Turn, ...]:
     """The seats as distances from arrival. Where one Resource has two steps, the buffer between them is its own
     and is cut, so that its two claims never overlap."""
     order = {id(step): number for number, step in enumerate(chain.steps)}
     ordered = sorted(seated, key=lambda pair: order[id(pair[0].step)])
-    plan: list[_Planned] = []
+    plan: list[Turn] = []
     for post, resource_id in ordered:
         begins, until = post.claims_from, post.claims_until
         works_from, works_until = post.step.begins, post.step.begins + post.step.minutes
@@ -369,7 +378,7 @@ def _plan(chain: Chain, seated: Sequence[tuple[Post, int]]) -> list[_Planned]:
             elif other.step.begins >= works_until:
                 until = min(until, other.step.begins)
         plan.append(
-            (
+            Turn(
                 resource_id,
                 begins * MINUTE,
                 until * MINUTE,
@@ -380,4 +389,4 @@ def _plan(chain: Chain, seated: Sequence[tuple[Post, int]]) -> list[_Planned]:
                 post.step.add_on_id,
             )
         )
-    return plan
+    return tuple(plan)

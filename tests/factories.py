@@ -194,7 +194,7 @@ def client(**fields: Any) -> Client:
 
 def actor(kind: ActorKind = ActorKind.USER, number: int = 1) -> Actor:
     """Somebody who acts, without a row behind them."""
-    return Actor(kind, number, kind.label)
+    return Actor(kind, number, str(kind.label))
 
 
 def booking(
@@ -289,9 +289,10 @@ def booking(
 
 
 def payment(
-    booked: Booking, *, amount: int, method: PaymentMethod = PaymentMethod.STRIPE, now: datetime = NOW
+    booked: Booking, *, amount: int, method: PaymentMethod | str = PaymentMethod.STRIPE, now: datetime = NOW
 ) -> Payment:
     """Money received for a booking, allocated to it in full."""
+    assert booked.payer is not None
     row = Payment.objects.create(
         payer=booked.payer,
         method=method,

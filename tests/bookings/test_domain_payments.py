@@ -287,7 +287,7 @@ def test_money_that_is_not_what_we_asked_for_is_not_booked(ready, stripe, now, m
     stripe.pay(page.session_id)
     session = gateway.fetch_checkout(page.session_id)
     other = {"amount": 1, "currency": "eur", "public_id": "another", "metadata": {"checkout": "another"}}
-    forged = replace(session, **{field: other[field]})
+    forged = replace(session, **{field: other[field]})  # type: ignore[arg-type]
     monkeypatch.setattr(gateway, "fetch_checkout", lambda session_id: forged)
     with pytest.raises(payments.WrongMoney):
         payments.settle_checkout(checkout_id=page.pk, now=now)
@@ -467,7 +467,7 @@ def test_a_refund_made_at_stripe_reaches_the_ledger_once(ready, stripe, now):
     stripe.pay(page.session_id)
     payments.settle_checkout(checkout_id=page.pk, now=now)
     payment = Payment.objects.get()
-    gateway.refund(payment_intent=payment.gateway_id, amount=5000, idempotency_key="by hand at Stripe")
+    gateway.refund(payment_intent=payment.gateway_id or "", amount=5000, idempotency_key="by hand at Stripe")
     for _time in range(2):
         for payload in delivered(stripe):
             ring(stripe, payload, now)

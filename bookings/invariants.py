@@ -1,0 +1,102 @@
+"""What the bookings promise `manage.py verify`: I1 nobody in two places, I2 the ledger is whole and equals Stripe's."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F, Sum
+
+from bookings import stripe_gateway as gateway
+from bookings.models import Booking, Claim, Payment, PaymentMethod, Refund
+from bookings.statuses import ACTIVE_BOOKING, RefundStatus
+from studio.verification import invariant
+
+SETTLING = timedelta(minutes=15)  # younger money may still be on its way from one list to the other
+
+
+@invariant("I1", "No two active claims overlap on a Resource")
+def claims_that_overlap(now: datetime) -> Iterator[str]:
+    """Asked of the rows themselves, not of the constraint."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT a.id, b.id, a.resource_id FROM bookings_claim a JOIN bookings_claim b
+               ON b.resource_id = a.resource_id AND b.id > a.id AND b.is_active
+               AND tstzrange(a.starts_at, a.ends_at) && tstzrange(b.starts_at, b.ends_at)
+               WHERE a.is_active ORDER BY a.id LIMIT 100"""
+        )
+        for one, other, resource_id in cursor.fetchall():
+            yield f"claims {one} and {other} overlap on resource {resource_id}"
+
+
+@invariant("I1", "A booking holds its Resources exactly while it stands")
+def claims_that_do_not_belong(now: datetime) -> Iterator[str]:
+    """An ended booking holds nothing; a standing one holds what its session needs."""
+    held = Claim.objects.filter(is_active=True).exclude(booking__status__in=ACTIVE_BOOKING)
+    for pk in held.values_list("pk", flat=True)[:100]:
+        yield f"claim {pk} holds a Resource for a booking that is over"
+    standing = Booking.objects.filter(status__in=ACTIVE_BOOKING, session_type__requirements__isnull=False)
+    for pk in standing.exclude(claims__is_active=True).distinct().values_list("pk", flat=True)[:100]:
+        yield f"booking {pk} stands and holds nothing"
+
+
+@invariant("I2", "Every payment and refund is allocated in full")
+def money_not_allocated(now: datetime) -> Iterator[str]:
+    """Allocations sum to their source, in the source's currency, and no more goes back than came in."""
+    for payment in Payment.objects.annotate(allocated=Sum("allocations__amount")).iterator():
+        if payment.allocated != payment.amount:
+            yield f"payment {payment.public_id}: {payment.amount}, allocated {payment.allocated}"
+    for refund in Refund.objects.annotate(allocated=Sum("allocations__amount")).iterator():
+        if refund.allocated != -refund.amount:
+            yield f"refund {refund.public_id}: {refund.amount}, allocated {refund.allocated}"
+    rows = Payment.objects.annotate(back=Sum("refunds__amount"))
+    for public_id, amount, back in rows.values_list("public_id", "amount", "back"):
+        if back is not None and back > amount:
+            yield f"payment {public_id}: {back} of {amount} goes back"
+    crossed = Payment.objects.exclude(currency=F("allocations__booking__currency"))
+    for public_id in crossed.values_list("public_id", flat=True)[:100]:
+        yield f"payment {public_id} is allocated to a booking in another currency"
+
+
+@invariant("I2", "The gateway's part of the ledger equals the gateway's own list")
+def money_stripe_sees_otherwise(now: datetime) -> Iterator[str]:
+    """Payments and refunds since our first card payment, compared with Stripe's list. Only where Stripe is set up."""
+    ours = dict(Payment.objects.filter(method=PaymentMethod.STRIPE).values_list("gateway_id", "amount"))
+    if not settings.STRIPE_SECRET_KEY or not ours:
+        return
+    oldest = Payment.objects.filter(method=PaymentMethod.STRIPE).earliest("received_at").received_at
+    try:
+        theirs = gateway.list_payments(oldest - timedelta(days=1))
+        back = gateway.list_refunds(created_after=oldest - timedelta(days=1))
+    except gateway.GatewayError as error:
+        yield f"Stripe could not be asked: {error.sentence}"
+        return
+    yield from _payments_apart(ours, theirs, now)
+    yield from _refunds_apart(back, now)
+
+
+def _payments_apart(
+    ours: dict[str | None, int], theirs: list[gateway.Payment], now: datetime
+) -> Iterator[str]:
+    known = {found.id: found.amount_received for found in theirs if found.amount_received}
+    for gateway_id, amount in ours.items():
+        if known.get(gateway_id or "") != amount:
+            yield f"payment {gateway_id}: {amount} with us, {known.get(gateway_id or '')} at Stripe"
+    for found in theirs:
+        late = found.created_at < now - SETTLING
+        if found.amount_received and found.id not in ours and "checkout" in found.metadata and late:
+            yield f"payment {found.id}: {found.amount_received} at Stripe, nothing with us"
+
+
+def _refunds_apart(theirs: list[gateway.Refund], now: datetime) -> Iterator[str]:
+    done = Refund.objects.filter(status=RefundStatus.DONE, payment__method=PaymentMethod.STRIPE)
+    ours = dict(done.values_list("gateway_id", "amount"))
+    known = {found.id: found.amount for found in theirs if found.status in ("succeeded", "pending")}
+    paid_here = set(Payment.objects.values_list("gateway_id", flat=True))
+    for gateway_id, amount in ours.items():
+        if known.get(gateway_id or "") != amount:
+            yield f"refund {gateway_id}: {amount} with us, {known.get(gateway_id or '')} at Stripe"
+    for found in theirs:
+        is_ours = found.payment_intent in paid_here and found.created_at < now - SETTLING
+        if is_ours and found.id in known and found.id not in ours:
+            yield f"refund {found.id}: {found.amount} at Stripe, nothing with us"
