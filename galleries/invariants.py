@@ -4,11 +4,23 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import Count, F
 
 from galleries import renditions
-from galleries.models import Gallery, Job, JobKind, Photo, PhotoFile, Rendition, Upload, Version
-from galleries.statuses import JobStatus, UploadStatus
+from galleries.models import (
+    Gallery,
+    Guard,
+    Job,
+    JobKind,
+    Photo,
+    PhotoFile,
+    Pick,
+    Rendition,
+    Retouch,
+    Upload,
+    Version,
+)
+from galleries.statuses import GalleryStatus, JobStatus, UploadStatus
 from studio import storage, workdays
 from studio.verification import invariant
 
@@ -138,3 +150,42 @@ def _agree(
             yield f"{name}: the object {found.key} belongs to no row"
     for key in sorted(wanted - seen):
         yield f"{name}: the object {key} of a row is not there"
+
+
+@invariant(
+    "I4", "Every pick of a sent selection has its work order, and every order a version or a visible job"
+)
+def orders_are_worked_on(now: datetime) -> Iterator[str]:
+    """After the submission nothing waits silently, and no more is chosen than is included."""
+    sent = Gallery.objects.exclude(
+        status__in=[GalleryStatus.OPEN, GalleryStatus.PROOFING, GalleryStatus.CANCELLED]
+    )
+    for pick in Pick.objects.filter(gallery__in=sent, retouch=None).iterator():
+        yield f"pick {pick.pk} was sent but has no work order"
+    crowded = Gallery.objects.annotate(chosen=Count("picks")).filter(chosen__gt=F("finals_included"))
+    for gallery in crowded.iterator():
+        yield f"{gallery}: more is chosen than the {gallery.finals_included} finals included"
+    for retouch in Retouch.objects.filter(versions=None).iterator():
+        if (
+            not Job.objects.filter(retouch=retouch, kind=JobKind.DRAFT)
+            .exclude(status=JobStatus.DONE)
+            .exists()
+        ):
+            yield f"retouch {retouch.pk} has no version and no job makes one"
+
+
+@invariant("I3", "Every version names its original, and no approved one is blocked or unmeasured")
+def versions_are_links(now: datetime) -> Iterator[str]:
+    """The chain: a version comes from a file of its photo or from its parent; an approved one went past the guard."""
+    rows = Version.objects.select_related("retouch__pick", "parent").prefetch_related(
+        "retouch__pick__photo__files"
+    )
+    for version in rows.iterator(chunk_size=500):
+        known = {file.sha256 for file in version.retouch.pick.photo.files.all()}
+        if version.parent is not None:
+            known = {version.parent.output_sha256}
+        if version.input_sha256 not in known:
+            yield f"version {version.pk} names an original that its photo does not have"
+    unsafe = Retouch.objects.filter(approved_version__guard__in=[Guard.BLOCKED, Guard.WAITING])
+    for retouch in unsafe.iterator():
+        yield f"retouch {retouch.pk} is approved with a version the guard did not let pass"
