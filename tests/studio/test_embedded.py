@@ -142,16 +142,19 @@ def test_second_run_on_one_folder_is_told_who_has_it(scratch: Path) -> None:
 
 
 def test_marks_of_a_dead_server_do_not_stop_the_next(scratch: Path) -> None:
-    """After a power cut the number in postmaster.pid may belong to any living process: here, to us."""
+    """After a power cut the number in postmaster.pid may belong to any living process of the same account."""
     with embedded.services(folder=scratch / "services", valkey=False, durable=False):
-        marks = (scratch / "services/postgres/data/postmaster.pid").read_text()
-    number, rest = marks.split("\n", 1)
-    (scratch / "services/postgres/data/postmaster.pid").write_text(f"{os.getppid()}\n{rest}")
-    (scratch / "services/sockets/.s.PGSQL.5432.lock").write_text(f"{os.getppid()}\n{rest}")
-    assert number != str(os.getppid())
+        rest = (scratch / "services/postgres/data/postmaster.pid").read_text().partition("\n")[2]
+    account = unprivileged_account(scratch / "services") if os.geteuid() == 0 else None
+    with subprocess.Popen(["/bin/sleep", "60"], user=account.uid if account else None) as other:
+        try:
+            for marks in ("postgres/data/postmaster.pid", "sockets/.s.PGSQL.5432.lock"):
+                (scratch / "services" / marks).write_text(f"{other.pid}\n{rest}")
 
-    with embedded.services(folder=scratch / "services", valkey=False, durable=False) as services:
-        assert query(services.database_url, "SELECT 1") == 1
+            with embedded.services(folder=scratch / "services", valkey=False, durable=False) as services:
+                assert query(services.database_url, "SELECT 1") == 1
+        finally:
+            other.kill()
 
 
 def test_initdb_that_was_cut_short_is_done_again(scratch: Path) -> None:
