@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NoReturn
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
@@ -48,11 +48,13 @@ def place(
 ) -> Booking:
     """Hold a time for 15 minutes: booking, add-ons, claims and shoot together, or nothing.
 
-    Everything is computed again here; the page only suggested. The same `form_token` again returns the booking it
-    made. Staff need no notice; with an `override_reason` neither hours nor grid bind them, but claims always do.
+    Everything is computed again here; the page only suggested. The same form and choice again return the booking
+    they made; another choice from the same form (the back button) is another booking. Staff need no notice; with an
+    `override_reason` neither hours nor grid bind them, but claims always do.
     Raises NotOffered (a sentence) and SlotTaken (open times nearby).
     """
-    if found := Booking.objects.filter(form_token=form_token).first():
+    once = _token_of(form_token, session_type_id, location_id, add_ons, starts_at)
+    if found := Booking.objects.filter(form_token=once).first():
         return found
     leeway = leeway_of(by, override_reason)
     cast = _cast(session_type_id=session_type_id, location_id=location_id, add_ons=add_ons)
@@ -68,7 +70,7 @@ def place(
         if slot is None:
             return None
         booking = Booking(
-            form_token=form_token,
+            form_token=once,
             session_type=cast.session_type,
             location=cast.location,
             starts_at=slot.starts_at,
@@ -94,10 +96,10 @@ def place(
     try:
         booking = seated(attempt)
     except IntegrityError:
-        if (booking := Booking.objects.filter(form_token=form_token).first()) is None:
+        if (booking := Booking.objects.filter(form_token=once).first()) is None:
             raise
     # The other half of a double click may be what took the time.
-    booking = booking or Booking.objects.filter(form_token=form_token).first()
+    booking = booking or Booking.objects.filter(form_token=once).first()
     if booking is None:
         refuse(asked)
     return booking
@@ -231,6 +233,14 @@ def leeway_of(by: Actor, override_reason: str) -> Leeway:
     if by.kind != ActorKind.USER:
         return Leeway.CLIENT
     return Leeway.OVERRIDE if override_reason else Leeway.STAFF
+
+
+def _token_of(
+    form_token: UUID, session_type_id: int, location_id: int, add_ons: Mapping[int, int], starts_at: datetime
+) -> UUID:
+    """What makes two clicks the same wish: the form and all that was chosen on it."""
+    chosen = sorted((pk, count) for pk, count in add_ons.items() if count)
+    return uuid5(form_token, f"{session_type_id} {location_id} {chosen} {starts_at.timestamp()}")
 
 
 def _cast(*, session_type_id: int, location_id: int, add_ons: Mapping[int, int]) -> Cast:

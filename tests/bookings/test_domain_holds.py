@@ -93,6 +93,16 @@ def test_the_same_form_again_is_the_same_booking(kind, place):
     assert Booking.objects.count() == 1
 
 
+def test_another_choice_from_the_same_form_is_another_booking(kind, place, make_up):
+    """The back button: the page, and its token, come from the browser's cache."""
+    token = uuid4()
+    first = hold(kind, place, at(10), token=token)
+    second = hold(kind, place, at(14), token=token)
+    with_make_up = hold(kind, place, at(16), token=token, add_ons={make_up.pk: 1})
+    assert len({first.pk, second.pk, with_make_up.pk}) == 3
+    assert hold(kind, place, at(14), token=token, add_ons={make_up.pk: 0}).pk == second.pk
+
+
 def test_a_taken_time_is_refused_with_open_ones_nearby(kind, place):
     hold(kind, place, at(10))
     with pytest.raises(holds.SlotTaken) as refused:
