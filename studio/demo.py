@@ -276,7 +276,7 @@ class Demo:
     def why(self, what: str, log: Path) -> str:
         """One sentence out of a log."""
         words = tail(log, lines=40)
-        if "No space left on device" in words:
+        if any(sign in words for sign in ("No space left on device", "StorageFull", "DiskFull")):
             return f"the disk that holds {self.folder} is full."
         lines = [line for line in words.splitlines() if line.strip()]
         return f"{what}: {lines[-1].strip() if lines else 'it said nothing'} (see {log})."

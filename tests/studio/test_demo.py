@@ -296,3 +296,21 @@ def test_whole_demo_ends_cleanly_survives_kills_and_leaves_nothing() -> None:
             assert supervisor.returncode == 0
             assert output.rstrip().endswith("The demo has ended; its data is kept.")
             assert processes_below(data) == []
+
+
+@pytest.mark.parametrize(
+    ("last_line", "sentence"),
+    [
+        ("studio.storage.StorageFull: The disk is full.", "the disk that holds {folder} is full."),
+        ("OSError: [Errno 28] No space left on device", "the disk that holds {folder} is full."),
+        ("KeyError: 'x'", "`manage.py migrate` failed: KeyError: 'x' (see {log})."),
+    ],
+)
+def test_command_that_fails_is_one_sentence(folder: Path, last_line: str, sentence: str) -> None:
+    log = folder / "migrate.log"
+    folder.mkdir()
+    log.write_text(f"Traceback …\n{last_line}\n")
+
+    told = demo.Demo(folder=folder, port=8000).why("`manage.py migrate` failed", log)
+
+    assert told == sentence.format(folder=folder, log=log)
