@@ -321,6 +321,7 @@ def submit_selection(*, gallery_id: int, by: Actor, now: datetime, is_announced_
     if moved is None:
         return False
     deadlines.close_pause(gallery_id=gallery.pk, reason=PauseReason.CHOOSING, by=by, now=now)
+    _show_picks(gallery, now=now)
     retouching.order(gallery_id=gallery.pk, by=by, now=now)
     cancel_messages(about=gallery, names=["proofs_published", "proofs_reminder"], now=now, by=by)
     _write_to_sitter(
@@ -331,6 +332,13 @@ def submit_selection(*, gallery_id: int, by: Actor, now: datetime, is_announced_
         is_announced_step=is_announced_step,
     )
     return True
+
+
+def _show_picks(gallery: Gallery, *, now: datetime) -> None:
+    """What was chosen together stands on the client's page, too."""
+    picked = gallery.photos.filter(pick__isnull=False, is_published=False)
+    _state_missing(gallery, picked, now=now)
+    picked.update(is_published=True)
 
 
 @transaction.atomic
@@ -346,9 +354,10 @@ def reopen_selection(*, gallery_id: int, by: Actor, now: datetime, reason: str =
         raise SelectionClosed(_("There is no submitted selection to reopen."))
     if move(Gallery, gallery.pk, "reopen_selection", by=by, now=now, reason=reason) is None:
         return False
-    if not gallery.photos.filter(is_published=True).exists():
-        proofs_to_publish(gallery).update(is_published=True)
-    gallery.photos.filter(pick__isnull=False).update(is_published=True)
+    if gallery.proofs_published_at is None:  # chosen together: the others were never shown
+        shown = proofs_to_publish(gallery).filter(is_published=False)
+        _state_missing(gallery, shown, now=now)
+        gallery.photos.filter(pk__in=[photo.pk for photo in shown]).update(is_published=True)
     _write_to_sitter(
         gallery, "selection_reopened", once=f"selection_reopened:{gallery.pk}:{now:%Y%m%dT%H%M%S%f}", now=now
     )
