@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
-from django.conf import settings
 
-PORTRAITS = Path(settings.BASE_DIR) / "tests" / "portraits"
+PORTRAITS = Path(__file__).resolve().parents[2] / "tests" / "portraits"
 WIDTH, HEIGHT = 4000, 6000
 
 

@@ -24,6 +24,8 @@ MARGIN = 0.28
 ALIKE = 0.55  # correlation of the two cut-outs below which they do not show the same frame
 
 SHAPE_LIMIT = 0.0027  # 95th percentile of movement, in IOD
+SHAPE_PIXELS = 0.15  # movement below this many pixels cannot be told from noise
+MOST_TURN = 0.6  # beyond three-quarter view the mesh is a guess
 TEXTURE_RATIO_LIMIT = 0.76  # 10th percentile over skin tiles of the fine band's strength, after over before
 TEXTURE_KEPT_LIMIT = 0.60  # correlation of the fine band
 SKIN_LIGHT_LIMIT, SKIN_COLOUR_LIMIT = 2.0, 2.2  # ΔL, ΔE beyond the picture's own curve
@@ -55,8 +57,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class GuardReport:
-    """The guard's answer for one picture. `reason` says why it was not measured: `no_models`, `no_face`, `small_face`,
-    `different_picture`, `face_gone`, `hidden_skin`. `numbers` holds every measure of the worst face, for staff.
+    """The guard's answer for one picture.
+
+    `reason` says why it was not measured: `no_models`, `no_face`, `small_face`, `faces_not_looked_for`,
+    `different_picture`, `face_gone`, `hidden_skin`, `turned_away`. `numbers` holds every measure of the worst face,
+    for staff.
     """
 
     status: Status
@@ -112,6 +117,8 @@ def _worst(answers: list[Measured]) -> Measured:
 
 
 def _measure_face(before: Image, after: Image, face: Face, finals: list[Face]) -> Measured:
+    if face.turn > MOST_TURN:
+        return _not_measured("turned_away", 1)
     pair = _registered(before, after, face, finals)
     if isinstance(pair, str):
         return _not_measured(pair, 1)
@@ -119,10 +126,10 @@ def _measure_face(before: Image, after: Image, face: Face, finals: list[Face]) -
     if skin.sum() < 0.12 * filled(skin.shape, pair.face.polygon(faces.OVAL)).sum():
         return _not_measured("hidden_skin", 1)
     expected = _expected(pair, skin)
-    moved = _movement(pair)
+    moved = _movement(pair, expected)
     texture = _texture(pair, skin, expected)
     tone = _tone(pair, skin, expected)
-    numbers = {**moved.numbers, **texture.numbers, **tone.numbers}
+    numbers = {"iod": round(pair.face.eye_distance, 1), **moved.numbers, **texture.numbers, **tone.numbers}
     findings = tuple(_findings(numbers))
     status = Status.BLOCKED if any(finding.is_blocking for finding in findings) else Status.PASSED
     heat = _heat(pair, moved.excess, texture.excess, tone.excess)
@@ -147,8 +154,9 @@ def _findings(numbers: dict[str, float]) -> list[Finding]:
         if is_over:
             found.append(Finding(kind, round(value, 5), limit, kind in BLOCKING))
 
+    shape_limit = max(SHAPE_LIMIT, SHAPE_PIXELS / numbers["iod"])
     shape, ratio, kept = numbers["shape_p95"], numbers["texture_ratio_p10"], numbers["texture_kept"]
-    check("shape", shape, SHAPE_LIMIT, is_over=shape > SHAPE_LIMIT)
+    check("shape", shape, shape_limit, is_over=shape > shape_limit)
     if ratio < TEXTURE_RATIO_LIMIT:
         check("texture", ratio, TEXTURE_RATIO_LIMIT, is_over=True)
     elif kept < TEXTURE_KEPT_LIMIT:
@@ -299,7 +307,7 @@ def _alike(pair: _Pair) -> float:
 
 def _refined(pair: _Pair, matrix: Any, face: Face, iod: float) -> Any:
     """Improve the mesh's similarity by the flow between the cut-outs."""
-    flow = _flow(pair)
+    flow = _flow(pair, pair.lab)
     fit = _similarity(flow, _face_points(pair, flow))
     if fit is None:
         return matrix
@@ -330,12 +338,12 @@ def _normal(light: Any, iod: float) -> Any:
     return centred / (np.sqrt(blurred(centred * centred, 0.12 * iod)) + 1.5)
 
 
-def _flow(pair: _Pair) -> Any:
+def _flow(pair: _Pair, lab_before: Any) -> Any:
     """Dense movement from the original to the final, in pixels of the flow's own grid (IOD at most 200)."""
     ratio = min(1.0, SHAPE_IOD / pair.face.eye_distance)
     size = (round(pair.before.shape[1] * ratio), round(pair.before.shape[0] * ratio))
     planes = []
-    for lab in (pair.lab, pair.lab_after):
+    for lab in (lab_before, pair.lab_after):
         light = cv2.resize(np.ascontiguousarray(lab[..., 0]), size, interpolation=cv2.INTER_AREA)
         normal = blurred(_normal(light, pair.face.eye_distance * ratio), 0.9)
         planes.append(np.clip(128 + 44 * normal, 0, 255).astype(np.uint8))
@@ -350,7 +358,7 @@ def _face_points(pair: _Pair, flow: Any) -> Any:
     shape, ratio = flow.shape[:2], flow.shape[1] / pair.before.shape[1]
     iod = pair.face.eye_distance * ratio
     oval = filled(shape, pair.face.scaled(ratio).polygon(faces.OVAL))
-    size = 2 * max(1, round(0.10 * iod)) + 1
+    size = 2 * max(1, round(0.05 * iod)) + 1
     area = cv2.dilate(oval, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     area = area * cv2.resize(pair.valid, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
     return area
@@ -368,11 +376,24 @@ def _similarity(flow: Any, area: Any) -> Any:
     return matrix
 
 
-def _movement(pair: _Pair) -> _Measure:
-    flow = _flow(pair)
+def _unclipped(pair: _Pair, expected: Any, shape: tuple[int, int]) -> Any:
+    """0 where either picture is burnt out or black: there is nothing to follow."""
+    light = np.maximum(expected[..., 0], pair.lab_after[..., 0])
+    dark = np.minimum(expected[..., 0], pair.lab_after[..., 0])
+    lost = cv2.resize(
+        ((light > 96) | (dark < 3)).astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_AREA
+    )
+    reach = 2 * max(1, round(0.05 * pair.face.eye_distance * shape[1] / pair.before.shape[1])) + 1
+    return (cv2.dilate(lost, np.ones((reach, reach), np.uint8)) < 0.2).astype(np.float32)
+
+
+def _movement(pair: _Pair, expected: Any) -> _Measure:
+    flow = _flow(pair, expected)
     ratio = flow.shape[1] / pair.before.shape[1]
     iod = pair.face.eye_distance * ratio
-    area = _face_points(pair, flow)
+    area = _face_points(pair, flow) * _unclipped(pair, expected, flow.shape[:2])
+    if area.sum() < 200:
+        area = _face_points(pair, flow)
     fit = _similarity(flow, area)
     ys, xs = np.mgrid[0 : flow.shape[0], 0 : flow.shape[1]].astype(np.float32)
     if fit is not None:
@@ -402,13 +423,32 @@ def _movement(pair: _Pair) -> _Measure:
 def _expected(pair: _Pair, skin: Mask) -> Any:
     """The original's cut-out as exposure, white balance and contrast alone would have made it, in Lab.
 
-    One smooth curve per channel, fitted outside the face; where that holds too little, inside it.
+    One smooth curve per channel, fitted outside the face: to all of it, and to backdrop, body and the ring of hair and
+    neck by themselves. A jacket or a backdrop may have been recoloured, so the part that explains the skin best is
+    believed: skin is only recoloured when it changed like nothing else in the picture.
     """
-    outside = (pair.whole_face == 0) & (pair.whole_valid > 0)
-    one, two = pair.whole_before[outside], pair.whole_after[outside]
-    if len(one) < 2_000:
-        one, two = pair.before[skin > 0.5], pair.after[skin > 0.5]
-    return _mapped(pair.before, one, two)
+    solid = skin * pair.valid > 0.5
+    made = [_mapped(pair.before, one, two) for one, two in _witnesses(pair)]
+    if not made:
+        made = [_mapped(pair.before, pair.before[solid], pair.after[solid])]
+    after = pair.lab_after[solid].mean(axis=0)
+    return min(made, key=lambda lab: float(np.abs(lab[solid].mean(axis=0) - after).sum()))
+
+
+def _witnesses(pair: _Pair) -> list[tuple[Any, Any]]:
+    """Pixels before and after of the parts outside the face that are large enough to speak."""
+    height, width = pair.whole_face.shape
+    seen = (pair.whole_face == 0) & (pair.whole_valid > 0)
+    rows = np.flatnonzero(pair.whole_face.any(axis=1))
+    if not len(rows):
+        return []
+    tall = max(4, int(rows[-1] - rows[0]))
+    ring_size = 2 * (tall // 4) + 1
+    ring = cv2.dilate(pair.whole_face, np.ones((ring_size, ring_size), np.uint8)) > 0
+    below = np.zeros((height, width), bool)
+    below[min(height, rows[-1] + tall // 6) :] = True
+    parts = (seen, seen & ring, seen & below & ~ring, seen & ~below & ~ring)
+    return [(pair.whole_before[part], pair.whole_after[part]) for part in parts if part.sum() >= 1_500]
 
 
 def _mapped(image: Image, one: Any, two: Any) -> Any:
@@ -424,7 +464,7 @@ def _curve(one: Any, two: Any) -> Any:
         usable = (one > 4) & (two > 4)
     if usable.sum() < 100:
         return np.arange(256, dtype=np.float32)
-    one, two, usable = (values[:: max(1, len(values) // 30_000)] for values in (one, two, usable))
+    one, two, usable = (values[:: max(1, len(values) // 12_000)] for values in (one, two, usable))
     x, y = np.log2(one[usable] / 128.0), np.log2(two[usable] / 128.0)
     rows = np.stack([np.ones_like(x), x, x * x], axis=1)
     weight = np.ones_like(x)
