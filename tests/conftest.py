@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +69,7 @@ def _start_services() -> None:
         running = _for_the_run.enter_context(embedded.services(folder=scratch / "services", durable=False))
     except embedded.EmbeddedError as error:
         raise pytest.UsageError(str(error)) from error
-    os.environ.update(running.environment)
+    os.environ.update(running.environment | {"LIKENESS_TEST_FOLDER": str(scratch)})
 
 
 def _choose_settings(worker: str) -> None:
@@ -81,8 +80,8 @@ def _choose_settings(worker: str) -> None:
         raise pytest.UsageError(
             "DJANGO_SETTINGS_MODULE is set too early: the tests choose the environment first."
         )
-    data = Path(_for_the_run.enter_context(tempfile.TemporaryDirectory(prefix="likeness-data-")))
-    (data / "static").mkdir()
+    data = Path(os.environ["LIKENESS_TEST_FOLDER"]) / (worker or "main")  # the first process removes them all
+    (data / "static").mkdir(parents=True)
     number = int(worker.removeprefix("gw") or 0) if worker else 0
     os.environ.update(
         {
