@@ -3,11 +3,12 @@
 import statistics
 import time as clock
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 from bookings import availability
 from bookings.availability import Slot
@@ -15,6 +16,8 @@ from bookings.boards import Leeway, filled, frame
 from bookings.models import (
     AddOn,
     AddOnKind,
+    Booking,
+    Claim,
     Requirement,
     Resource,
     ResourceHours,
@@ -22,7 +25,7 @@ from bookings.models import (
     SessionType,
     Skill,
 )
-from bookings.seating import Board
+from bookings.seating import Board, Need, Step
 from bookings.timeline import DAY, MINUTE, instant
 from studio.benching import BenchOptions, BenchResult, bench
 from studio.models import Location, OpeningHours
@@ -147,11 +150,41 @@ class _Studio:
         rows = [(on, number) for on in ahead for number in (0, 2)]
         rows += [(FIRST_ON - number * DAY, turn) for number in range(1, back + 1) for turn in range(PER_DAY)]
         starts = [instant(zone, on, time(9)) + turn * 135 * MINUTE for on, turn in rows]
+        booking, claim = self._templates()
         with connection.cursor() as cursor:
             for team in self.teams:
-                cursor.execute(_BOOKINGS, [starts, self.session_type.pk, self.location.pk, NOW])
-                booking_ids = [row[0] for row in cursor.fetchall()]
-                cursor.execute(_CLAIMS, [booking_ids, starts, *team])
+                cursor.execute(_copies(booking, _BOOKING, "unnest(%s::timestamptz[]) AS at"), [starts])
+                ids = [row[0] for row in cursor.fetchall()]
+                source = f"unnest(%s::bigint[], %s::timestamptz[]) AS made(booking, at), {_SEATS}"
+                cursor.execute(_copies(claim, _CLAIM, source), [ids, starts, *team])
+        booking.delete()
+
+    def _templates(self) -> tuple[Booking, Claim]:
+        """One booking and one claim, of which all others are copies with their own times."""
+        long_ago = NOW - timedelta(days=36_000)
+        booking = Booking.objects.create(
+            session_type=self.session_type,
+            location=self.location,
+            starts_at=long_ago,
+            ends_at=long_ago + DAY,
+            hold_expires_at=NOW + 400 * DAY,
+            created_at=NOW,
+            currency="USD",
+            session_fee=1,
+            price=1,
+            due_now=1,
+            finals_included=1,
+        )
+        claim = Claim.objects.create(
+            booking=booking,
+            resource_id=self.teams[0][0],
+            starts_at=long_ago,
+            works_from=long_ago,
+            works_until=long_ago + DAY,
+            ends_at=long_ago + DAY,
+            purpose="bench",
+        )
+        return booking, claim
 
     def ask(self) -> list[Slot]:
         """What the booking page asks."""
@@ -189,33 +222,42 @@ def _plain_starts(board: Board) -> list[datetime]:
     return found
 
 
-def _somebody(board: Board, start: datetime, step: object, need: object) -> bool:
-    begins = start + (step.begins - need.before) * MINUTE  # type: ignore[attr-defined]
-    until = start + (step.begins + step.minutes + need.after) * MINUTE  # type: ignore[attr-defined]
+def _somebody(board: Board, start: datetime, step: Step, need: Need) -> bool:
+    begins = start + (step.begins - need.before) * MINUTE
+    until = start + (step.begins + step.minutes + need.after) * MINUTE
     return any(
         not any(taken_from < until and begins < taken_until for taken_from, taken_until in calendar.taken)
         for calendar in board.calendars
-        if need.skill_id in calendar.skills  # type: ignore[attr-defined]
+        if need.skill_id in calendar.skills
     )
 
 
-_BOOKINGS = """
-INSERT INTO bookings_booking (public_id, form_token, session_type_id, location_id, status, starts_at, ends_at,
-  created_at, currency, session_fee, price, due_now, finals_included, pays_at_studio, policy_version, moved_count,
-  ics_sequence, override_reason, staff_note, hold_expires_at)
-SELECT substr(md5(random()::text), 1, 24), gen_random_uuid(), kind, place, 'held', starts_at,
-  starts_at + interval '105 minutes', made_at, 'USD', 1, 1, 1, 1, false, 1, 0, 0, '', '', made_at + interval '1 year'
-FROM (SELECT unnest(%s::timestamptz[]) AS starts_at, %s AS kind, %s AS place, %s::timestamptz AS made_at) AS rows
-RETURNING id
-"""
-_CLAIMS = """
-WITH rows AS (SELECT unnest(%s::bigint[]) AS booking_id, unnest(%s::timestamptz[]) AS at),
-  seats(resource_id, begins, works_until, until, is_shoot) AS (VALUES
-    (%s::bigint, 45, 105, 120, true), (%s::bigint, 45, 105, 120, true),
-    (%s::bigint, 0, 45, 55, false), (%s::bigint, 0, 45, 55, false))
-INSERT INTO bookings_claim (booking_id, resource_id, starts_at, works_from, works_until, ends_at, purpose, is_shoot,
-  is_active)
-SELECT booking_id, resource_id, at + begins * interval '1 minute', at + begins * interval '1 minute',
-  at + works_until * interval '1 minute', at + until * interval '1 minute', 'bench', is_shoot, true
-FROM rows, seats
-"""
+# What differs from the template, as SQL over the rows a copy is made for.
+_BOOKING = {
+    "public_id": "substr(md5(random()::text), 1, 24)",
+    "form_token": "gen_random_uuid()",
+    "starts_at": "at",
+    "ends_at": "at + interval '105 minutes'",
+}
+_CLAIM = {
+    "booking_id": "made.booking",
+    "resource_id": "seat.resource",
+    "starts_at": "at + begins * interval '1 minute'",
+    "works_from": "at + begins * interval '1 minute'",
+    "works_until": "at + works_until_minute * interval '1 minute'",
+    "ends_at": "at + until * interval '1 minute'",
+}
+_SEATS = """(VALUES (%s::bigint, 45, 105, 120), (%s::bigint, 45, 105, 120), (%s::bigint, 0, 45, 55),
+  (%s::bigint, 0, 45, 55)) AS seat(resource, begins, works_until_minute, until)"""
+
+
+def _copies(template: Model, differs: dict[str, str], source: str) -> str:
+    """SQL that copies one row once for each row of `source`: every column of the model, whatever it has by then."""
+    table = template._meta.db_table
+    columns = [str(row.column) for row in template._meta.concrete_fields if not row.primary_key]
+    values = ", ".join(differs.get(column, f'template."{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    return (  # only names of our own models and the constants above
+        f'INSERT INTO "{table}" ({names}) SELECT {values} FROM "{table}" AS template, {source} '  # noqa: S608
+        f"WHERE template.id = {template.pk} RETURNING id"
+    )

@@ -149,9 +149,7 @@ def _come_late(booking: Booking, payment: Payment, *, now: datetime) -> None:
 
 
 def _reseat(booking: Booking, *, now: datetime) -> bool:
-    """Seat an expired booking at its own time again, if that is still free for anybody who can do it."""
-    if booking.starts_at <= now:
-        return False
+    """Seat an expired booking at its own time again, if that is ahead and free for anybody who can do it."""
     cast = holds.cast_of(booking)
     holds.lock_resources(cast)
     holds.expire_due(now=now, resource_ids=cast.resource_ids)
