@@ -1,25 +1,24 @@
-"""The clock of the promise: start, pause, resume, stop, and the sweep that warns and records what was missed.
+"""The clock of the promise: start, pause, resume, stop.
 
 `Gallery.deliver_by` is stored with the inputs it was computed from. `Gallery.alarm_at` is the next instant at
-which the sweep has something to do for it (a warning, or the deadline itself): one indexed column, so the sweep
-looks only at what is due. Lock order: the Gallery row first, then its pauses and notices.
+which the sweep (`galleries.alarms`) has something to do for it, a warning or the deadline itself: one indexed
+column, so the sweep looks only at what is due. Lock order: Booking, Gallery, its pauses and notices, job rows.
 """
 
-import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
-from galleries.models import Breach, DeadlineNotice, Gallery, Pause
+from bookings.models import Booking, Client
+from galleries import jobs, rights
+from galleries.models import DeadlineNotice, Gallery, Pause
 from galleries.statuses import GalleryStatus
 from studio import workdays
 from studio.actors import Actor
-from studio.models import Role, User
-from studio.outbox import queue_message
+from studio.models import Location, Role, StatusChange, User
 from studio.promises import calendar_of
-
-log = logging.getLogger(__name__)
 
 RUNNING = (
     GalleryStatus.OPEN,
@@ -28,19 +27,28 @@ RUNNING = (
     GalleryStatus.APPROVING,
     GalleryStatus.READY,
 )
-HOUR_AHEAD = timedelta(hours=1)
+FINISH_BEFORE = timedelta(minutes=3)  # what is ready goes out then: a sweep a minute late is still in time
 Kind = DeadlineNotice.Kind
 
 
-def _locked(gallery_id: int) -> Gallery:
+def locked(gallery_id: int) -> Gallery:
+    """The gallery with its Booking, both under their row locks: a payment takes them in the same order."""
+    Booking.objects.select_for_update(of=("self",)).get(shoots__gallery=gallery_id)
     return (
         Gallery.objects.select_for_update(of=("self",))
-        .select_related("shoot__booking__location", "shoot__booking__session_type")
+        .select_related(
+            "shoot__booking__location",
+            "shoot__booking__session_type",
+            "shoot__booking__payer",
+            "shoot__sitter",
+            "assigned_to",
+        )
         .get(pk=gallery_id)
     )
 
 
-def _calendar_now(gallery: Gallery, since: datetime) -> workdays.Calendar:
+def calendar_now(gallery: Gallery, since: datetime) -> workdays.Calendar:
+    """The calendar of the gallery's location as it is today, from the local day of `since` on."""
     location = gallery.shoot.booking.location
     return calendar_of(location, first_on=since.astimezone(ZoneInfo(location.zone)).date())
 
@@ -48,12 +56,12 @@ def _calendar_now(gallery: Gallery, since: datetime) -> workdays.Calendar:
 @transaction.atomic
 def start(*, gallery_id: int, ended_at: datetime, now: datetime) -> bool:
     """Start the clock at the end of the shoot. False if it was started before: the first end stands."""
-    gallery = _locked(gallery_id)
+    gallery = locked(gallery_id)
     if gallery.clock_started_at is not None:
         return False
     gallery.clock_started_at = ended_at
     gallery.save(update_fields=["clock_started_at"])
-    _compute(gallery, now=now)
+    compute(gallery, now=now)
     gallery.first_deliver_by = gallery.deliver_by
     gallery.save(update_fields=["first_deliver_by"])
     return True
@@ -65,10 +73,10 @@ def start_again(*, gallery_id: int, now: datetime) -> None:
 
     What was promised first, and whether it was kept, stays on record.
     """
-    gallery = _locked(gallery_id)
-    gallery.clock_started_at, gallery.promise = now, {}
-    gallery.save(update_fields=["clock_started_at", "promise"])
-    _compute(gallery, now=now)
+    gallery = locked(gallery_id)
+    gallery.clock_started_at, gallery.promise, gallery.deliver_by = now, {}, None
+    gallery.save(update_fields=["clock_started_at", "promise", "deliver_by"])
+    compute(gallery, now=now)
 
 
 @transaction.atomic
@@ -77,8 +85,8 @@ def open_pause(*, gallery_id: int, reason: str, by: Actor, now: datetime) -> boo
 
     Opened in the last two hours before a closing it begins after that closing: the studio had the day.
     """
-    gallery = _locked(gallery_id)
-    begins_at = workdays.pause_begins_at(now, _calendar_now(gallery, now))
+    gallery = locked(gallery_id)
+    begins_at = workdays.pause_begins_at(now, calendar_now(gallery, now))
     _pause, is_new = Pause.objects.get_or_create(
         gallery=gallery,
         reason=reason,
@@ -86,7 +94,7 @@ def open_pause(*, gallery_id: int, reason: str, by: Actor, now: datetime) -> boo
         defaults={"opened_at": now, "begins_at": begins_at, "opened_by": str(by)},
     )
     if is_new:
-        _compute(gallery, now=now)
+        compute(gallery, now=now)
     return is_new
 
 
@@ -96,24 +104,58 @@ def close_pause(*, gallery_id: int, reason: str, by: Actor, now: datetime) -> bo
 
     An answer that comes before the pause has begun closes it at its own beginning, where it is empty.
     """
-    gallery = _locked(gallery_id)
+    gallery = locked(gallery_id)
     pause = gallery.pauses.filter(reason=reason, ended_at=None).first()
     if pause is None:
         return False
     pause.ended_at = max(now, pause.begins_at)
     pause.ended_by = str(by)
     pause.save(update_fields=["ended_at", "ended_by"])
-    _compute(gallery, now=now)
+    compute(gallery, now=now)
     return True
 
 
 @transaction.atomic
 def recompute(*, gallery_id: int, now: datetime) -> bool:
     """Compute the running promise again, with today's closures; never later because of them. True if it changed."""
-    gallery = _locked(gallery_id)
+    gallery = locked(gallery_id)
     before = gallery.deliver_by
-    _compute(gallery, now=now)
+    compute(gallery, now=now)
     return gallery.deliver_by != before
+
+
+@transaction.atomic
+def assign(*, gallery_id: int, to: User | None, by: Actor, now: datetime) -> bool:
+    """Give the work to a person, or to nobody in particular. False if it is theirs already.
+
+    The change is written beside the gallery's statuses. Raises ValueError for somebody who does not see pictures.
+    """
+    gallery = locked(gallery_id)
+    if gallery.assigned_to == to:
+        return False
+    if to is not None and not rights.roles_at(to, gallery) & rights.HANDS_IN:
+        raise ValueError(f"{to} does not retouch here")
+    before, gallery.assigned_to = gallery.assigned_to, to
+    gallery.save(update_fields=["assigned_to"])
+    StatusChange.objects.create(
+        model=Gallery._meta.label_lower,
+        object_id=gallery.pk,
+        verb="assign",
+        before=gallery.status,
+        after=gallery.status,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_label=by.label,
+        reason=f"{before or '—'} → {to or '—'}",
+        at=now,
+    )
+    return True
+
+
+def closures_changed(*, location: Location, now: datetime) -> int:
+    """The hours or closures of a location were edited: the next sweep computes its running promises again."""
+    running = Gallery.objects.filter(shoot__booking__location=location, status__in=RUNNING)
+    return running.filter(deliver_by__isnull=False, alarm_at__isnull=False).update(alarm_at=now)
 
 
 @transaction.atomic
@@ -123,11 +165,15 @@ def stop(*, gallery_id: int, now: datetime) -> None:
     Pause.objects.filter(gallery_id=gallery_id, ended_at=None, begins_at__lte=now).update(ended_at=now)
 
 
-def _compute(gallery: Gallery, *, now: datetime) -> None:
-    """Write `deliver_by`, its inputs and the next alarm; all empty while nothing is promised."""
-    if gallery.clock_started_at is None:
+def compute(gallery: Gallery, *, now: datetime) -> None:
+    """Write `deliver_by`, its inputs and the next alarm; all empty while nothing is promised.
+
+    With the gallery locked. What was promised is kept beside it when a change of closures makes it earlier.
+    """
+    if gallery.clock_started_at is None or gallery.status not in RUNNING:
         return
-    calendar = _calendar_now(gallery, gallery.clock_started_at)
+    before, inputs_before = gallery.deliver_by, gallery.promise
+    calendar = calendar_now(gallery, gallery.clock_started_at)
     pauses = [workdays.Pause(row.begins_at, row.ended_at) for row in gallery.pauses.all()]
     days = gallery.shoot.booking.session_type.promise_days
     inputs = gallery.promise or workdays.inputs_of(
@@ -140,8 +186,20 @@ def _compute(gallery: Gallery, *, now: datetime) -> None:
         gallery.deliver_by = None
         inputs = {**inputs, "pauses": workdays.inputs_of_pauses(pauses)}
     gallery.promise = inputs
+    gallery.deliver_by_was = _was(
+        gallery, before, is_same_wait=inputs_before.get("pauses") == inputs["pauses"]
+    )
     gallery.alarm_at = next_alarm(gallery, now=now)
-    gallery.save(update_fields=["deliver_by", "promise", "alarm_at"])
+    gallery.save(update_fields=["deliver_by", "deliver_by_was", "promise", "alarm_at"])
+    if gallery.deliver_by != before:
+        jobs.follow_deadline(gallery=gallery)
+
+
+def _was(gallery: Gallery, before: datetime | None, *, is_same_wait: bool) -> datetime | None:
+    """What was promised before the closures changed. A pause is no such change: it is shown by itself."""
+    if not is_same_wait or before is None or gallery.deliver_by is None:
+        return None
+    return before if gallery.deliver_by < before else gallery.deliver_by_was
 
 
 def alarms(gallery: Gallery) -> list[tuple[datetime, Kind]]:
@@ -155,6 +213,7 @@ def alarms(gallery: Gallery) -> list[tuple[datetime, Kind]]:
             (warnings.one_day_at, Kind.ONE_DAY),
             (warnings.four_hours_at, Kind.FOUR_HOURS),
             (warnings.one_hour_at, Kind.ONE_HOUR),
+            (gallery.deliver_by - FINISH_BEFORE, Kind.FINISH),
             (gallery.deliver_by, Kind.OVERDUE),
         ]
     )
@@ -162,102 +221,18 @@ def alarms(gallery: Gallery) -> list[tuple[datetime, Kind]]:
 
 def next_alarm(gallery: Gallery, *, now: datetime) -> datetime | None:
     """The earliest alarm that was not given yet for this promise, also if its time has passed."""
+    if gallery.deliver_by is None:
+        return None
     given = set(gallery.notices.filter(deliver_by=gallery.deliver_by).values_list("kind", flat=True))
     return next((at for at, kind in alarms(gallery) if kind not in given), None)
 
 
-# --- the sweep
+# --- who, and in words
 
 
-def sweep(*, now: datetime, limit: int = 500) -> int:
-    """Give every warning that is due, record what was missed; returns how many galleries were looked at.
-
-    Each gallery is its own transaction: one that crashes is pushed an hour ahead and cannot block the rest. An
-    alarm that is late (a dead beat) is given late, once.
-    """
-    due = (
-        Gallery.objects.filter(alarm_at__lte=now)
-        .order_by("alarm_at", "id")
-        .values_list("pk", flat=True)[:limit]
-    )
-    for pk in due:
-        try:
-            _give_alarms(pk, now=now)
-        except Exception:
-            log.exception("The alarms of gallery %s failed; trying again in an hour", pk)
-            Gallery.objects.filter(pk=pk).update(alarm_at=now + HOUR_AHEAD)
-    return len(due)
-
-
-@transaction.atomic
-def _give_alarms(gallery_id: int, *, now: datetime) -> None:
-    gallery = _locked(gallery_id)
-    for at, kind in alarms(gallery):
-        if at > now:
-            break
-        _notice, is_new = DeadlineNotice.objects.get_or_create(
-            gallery=gallery, kind=kind, deliver_by=gallery.deliver_by, defaults={"given_at": now}
-        )
-        if not is_new:
-            continue
-        if kind == Kind.OVERDUE:
-            _miss(gallery, now=now)
-        elif gallery.deliver_by is not None and now < gallery.deliver_by:
-            _warn(gallery, kind, now=now)
-    gallery.alarm_at = next_alarm(gallery, now=now)
-    gallery.save(update_fields=["alarm_at"])
-
-
-def _warn(gallery: Gallery, kind: Kind, *, now: datetime) -> None:
-    """Tell whoever works on it, or the owners. A warning whose hour has passed unseen is not sent after the fact."""
-    for person in [gallery.assigned_to] if gallery.assigned_to else owners():
-        queue_message(
-            "deadline_warning",
-            to=person,
-            about=gallery,
-            context={"gallery": gallery, "kind": kind, "due_at": local_promise(gallery)},
-            now=now,
-            once=f"deadline:{gallery.pk}:{kind}:{gallery.deliver_by:%Y%m%dT%H%M}:{person.pk}",
-        )
-
-
-def _miss(gallery: Gallery, *, now: datetime) -> None:
-    """The promise is missed: write it down, alert the owners, tell the client honestly with a new time."""
-    calendar = _calendar_now(gallery, now)
-    new_deliver_by = workdays.next_working_closing(now, calendar)
-    breach, is_new = Breach.objects.get_or_create(
-        gallery=gallery,
-        deliver_by=gallery.deliver_by,
-        defaults={"recorded_at": now, "new_deliver_by": new_deliver_by},
-    )
-    if not is_new:
-        return
-    zone = ZoneInfo(gallery.shoot.booking.location.zone)
-    context = {
-        "gallery": gallery,
-        "breach": breach,
-        "due_at": local_promise(gallery),
-        "new_due_at": new_deliver_by.astimezone(zone),
-    }
-    for owner in owners():
-        queue_message(
-            "deadline_missed_owner",
-            to=owner,
-            about=gallery,
-            context=context,
-            now=now,
-            once=f"breach:{breach.pk}:{owner.pk}",
-        )
-    client = gallery.shoot.sitter or gallery.shoot.booking.payer
-    if client is not None:
-        queue_message(
-            "deadline_missed_client",
-            to=client,
-            about=gallery,
-            context=context,
-            now=now,
-            once=f"breach:{breach.pk}:client",
-        )
+def sitter_of(gallery: Gallery) -> Client | None:
+    """To whom the pictures go: the person in them, else whoever booked."""
+    return gallery.shoot.sitter or gallery.shoot.booking.payer
 
 
 def owners() -> list[User]:
@@ -272,6 +247,22 @@ def local_promise(gallery: Gallery) -> datetime | None:
     return gallery.deliver_by.astimezone(ZoneInfo(gallery.shoot.booking.location.zone))
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A running promise that a change of closures made earlier, in local time."""
+
+    was: datetime
+    now: datetime
+
+
+def was_and_is(gallery: Gallery) -> Change | None:
+    """What was promised and what is, where a change of closures made it earlier."""
+    if gallery.deliver_by_was is None or gallery.deliver_by is None:
+        return None
+    zone = ZoneInfo(gallery.shoot.booking.location.zone)
+    return Change(gallery.deliver_by_was.astimezone(zone), gallery.deliver_by.astimezone(zone))
+
+
 def promise_if_answered(gallery: Gallery, *, now: datetime) -> datetime | None:
     """What will be promised if the client answers now, in local time; None before the shoot has ended."""
     if gallery.clock_started_at is None or not gallery.promise:
@@ -282,7 +273,7 @@ def promise_if_answered(gallery: Gallery, *, now: datetime) -> datetime | None:
         answered_at=now,
         ended_at=gallery.clock_started_at,
         days=gallery.promise["days"],
-        calendar=_calendar_now(gallery, gallery.clock_started_at),
+        calendar=calendar_now(gallery, gallery.clock_started_at),
         pauses=pauses,
     )
     return due.astimezone(ZoneInfo(location.zone))

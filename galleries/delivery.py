@@ -7,6 +7,7 @@ an earlier one are never overwritten. Lock order: Booking (its balance), Gallery
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings import ledger
-from galleries import deadlines, jobs, renditions
+from galleries import breaches, deadlines, jobs, renditions
 from galleries.imaging.recipes import FINALS, PREVIEWS
 from galleries.models import (
     DeliveredFile,
@@ -35,6 +36,7 @@ from studio.outbox import queue_message
 from studio.transitions import move
 
 FINALS_LIVE = timedelta(days=365)
+THANK_AFTER = timedelta(days=2)
 SIZES = tuple(recipe.name for recipe in FINALS)
 
 
@@ -82,11 +84,7 @@ def finals_made(*, gallery_id: int, by: Actor = WORKER, now: datetime) -> bool:
     When every pick is approved and every final made, the gallery is ready; it delivers itself unless its session
     type says that a person does. True if it was delivered.
     """
-    gallery = (
-        Gallery.objects.select_for_update(of=("self",))
-        .select_related("shoot__booking__session_type")
-        .get(pk=gallery_id)
-    )
+    gallery = deadlines.locked(gallery_id)
     if gallery.status not in (GalleryStatus.RETOUCHING, GalleryStatus.APPROVING) or missing(gallery):
         return False
     move(Gallery, gallery.pk, "make_ready", by=by, now=now)
@@ -143,28 +141,23 @@ def deliver(*, gallery_id: int, by: Actor, now: datetime, words: str = "") -> bo
 @transaction.atomic
 def _try_to_deliver(gallery_id: int, *, by: Actor, now: datetime, words: str) -> tuple[bool, str]:
     """Whether it was delivered by this call, and why not, in a sentence. Nothing is raised: what it writes stays."""
-    gallery = Gallery.objects.select_related("shoot__booking__payer", "shoot__sitter").get(pk=gallery_id)
-    booking = (
-        type(gallery.shoot.booking).objects.select_for_update(of=("self",)).get(pk=gallery.shoot.booking_id)
-    )
-    gallery = (
-        Gallery.objects.select_for_update(of=("self",))
-        .select_related("shoot__booking__location")
-        .get(pk=gallery_id)
-    )
+    gallery = deadlines.locked(gallery_id)
     if gallery.status == GalleryStatus.DELIVERED:
         return False, ""
     if lines := missing(gallery):
         return False, " ".join(lines)
     if gallery.status != GalleryStatus.READY:
         return False, _("The gallery is not ready: it is “%s”.") % gallery.get_status_display()
-    if (due := ledger.balance(booking).due) > 0 and not gallery.deliveries.exists():
+    if (due := ledger.balance(gallery.shoot.booking).due) > 0 and not gallery.deliveries.exists():
         _ask_for_balance(gallery, due, now=now)
         return False, _("The balance is still to be paid; the client was asked.")
-    is_first = not gallery.deliveries.exists()
-    fields: dict[str, object] = {"finals_expire_at": now + FINALS_LIVE}
+    is_first = not gallery.deliveries.filter(is_partial=False).exists()
+    is_late = gallery.deliver_by is not None and now > gallery.deliver_by
+    fields: dict[str, Any] = {"finals_expire_at": now + FINALS_LIVE, "expiry_warned": None}
     if is_first:
-        fields["was_on_time"] = gallery.deliver_by is None or now <= gallery.deliver_by
+        fields |= {"was_on_time": not is_late, "thank_at": now + THANK_AFTER}
+    if is_late:
+        breaches.record(gallery, now=now, is_delivered=True)
     move(Gallery, gallery.pk, "deliver", by=by, now=now, **fields)
     delivery = release(gallery, approved_versions(gallery), by=by, now=now, words=words)
     deadlines.stop(gallery_id=gallery.pk, now=now)
@@ -173,11 +166,33 @@ def _try_to_deliver(gallery_id: int, *, by: Actor, now: datetime, words: str) ->
 
 
 @transaction.atomic
+def deliver_what_is_approved(*, gallery_id: int, by: Actor, now: datetime) -> Delivery | None:
+    """At the deadline: release the approved pictures whose files are made; the others follow in a whole delivery.
+
+    None when there is nothing to release: none is approved, something was delivered before, or money is open. The
+    gallery stays in work; who tells the client is the caller's.
+    """
+    gallery = deadlines.locked(gallery_id)
+    if gallery.status not in (GalleryStatus.RETOUCHING, GalleryStatus.APPROVING):
+        return None
+    if gallery.deliveries.exists() or ledger.balance(gallery.shoot.booking).due:
+        return None
+    approved = approved_versions(gallery)
+    made = finals_of(approved)
+    whole = [version for version in approved if not set(SIZES) - set(made.get(version.pk, {}))]
+    if not whole:
+        return None
+    Gallery.objects.filter(pk=gallery.pk).update(finals_expire_at=now + FINALS_LIVE)
+    return release(gallery, whole, by=by, now=now, is_partial=True)
+
+
+@transaction.atomic
 def reopen(*, gallery_id: int, by: Actor, now: datetime, reason: str = "") -> bool:
     """Take a delivered gallery back into work. What was delivered stays downloadable; the change is promised anew.
 
     False if it is open already.
     """
+    deadlines.locked(gallery_id)
     if move(Gallery, gallery_id, "reopen", by=by, now=now, reason=reason) is None:
         return False
     deadlines.start_again(gallery_id=gallery_id, now=now)
@@ -222,13 +237,14 @@ def release(
 
 def name_stem(gallery: Gallery) -> str:
     """`firstname-lastname` of the sitter in plain letters, for file names any computer takes."""
-    sitter = gallery.shoot.sitter or gallery.shoot.booking.payer
+    sitter = deadlines.sitter_of(gallery)
     plain = unicodedata.normalize("NFKD", sitter.name if sitter else "").encode("ascii", "ignore").decode()
     words = "".join(ch if ch.isalnum() else " " for ch in plain.lower()).split()
     return "-".join(words)[:60].strip("-") or f"portrait-{gallery.shoot.code.lower()}"
 
 
 def _ask_for_balance(gallery: Gallery, due: int, *, now: datetime) -> None:
+    """Stand still for the money and ask for it, once: the mail names what is open now."""
     booking = gallery.shoot.booking
     deadlines.open_pause(gallery_id=gallery.pk, reason=PauseReason.BALANCE, by=WORKER, now=now)
     if booking.payer is not None:
@@ -250,7 +266,9 @@ def _ask_for_balance(gallery: Gallery, due: int, *, now: datetime) -> None:
 
 
 def _tell_client(gallery: Gallery, delivery: Delivery, *, is_first: bool, now: datetime) -> None:
-    sitter = gallery.shoot.sitter or gallery.shoot.booking.payer
+    """The mail with the link; when they come late it says so first."""
+    late = gallery.breaches.order_by("-deliver_by").first() if is_first else None
+    sitter = deadlines.sitter_of(gallery)
     if sitter is None:
         return
     link = credentials.grant(
@@ -260,7 +278,7 @@ def _tell_client(gallery: Gallery, delivery: Delivery, *, is_first: bool, now: d
         "gallery_delivered" if is_first else "gallery_delivered_again",
         to=sitter,
         about=gallery,
-        context={"gallery": gallery, "delivery": delivery, "link": link.url},
+        context={"gallery": gallery, "delivery": delivery, "link": link.url, "late": late},
         now=now,
         once=f"delivered:{gallery.pk}:{delivery.number}",
     )

@@ -38,6 +38,7 @@ def for_the_client(request: HttpRequest, booking: Booking, now: datetime) -> Map
     return {
         "gallery": gallery,
         "due_at": deadlines.local_promise(gallery),
+        "changed": deadlines.was_and_is(gallery),
         "pauses": [pause for pause in gallery.pauses.all() if pause.ended_at is None],
         "is_open_here": is_open_here,
     }

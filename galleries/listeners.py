@@ -13,6 +13,7 @@ from galleries.statuses import GalleryStatus
 from studio.actors import Actor
 from studio.happenings import on
 from studio.links import Opening, on_asked
+from studio.models import Location
 from studio.transitions import begin, move_where
 
 
@@ -54,6 +55,12 @@ def put_away(*, booking: Booking, by: Actor, now: datetime) -> None:
     """No shoot, no pictures, nothing promised."""
     for pk in move_where(Gallery.objects.filter(shoot__booking=booking), "cancel", by=by, now=now):
         deadlines.stop(gallery_id=pk, now=now)
+
+
+@on("closures_changed")
+def compute_again(*, location: Location, by: Actor, now: datetime) -> None:
+    """Running promises may become earlier, never later."""
+    deadlines.closures_changed(location=location, now=now)
 
 
 @on_asked

@@ -42,6 +42,9 @@ class Gallery(HasStatus):
         null=True, help_text="as first promised; reports count against deliver_by"
     )
     promise = models.JSONField(default=dict)
+    deliver_by_was = models.DateTimeField(
+        null=True, help_text="before a change of closures made the promise earlier"
+    )
     alarm_at = models.DateTimeField(null=True, help_text="when the deadline sweep must look at it next")
     # the way
     proofs_published_at = models.DateTimeField(null=True)
@@ -53,6 +56,12 @@ class Gallery(HasStatus):
     finals_expire_at = models.DateTimeField(null=True)
     proofs_expire_at = models.DateTimeField(null=True)
     free_changes_left = models.PositiveSmallIntegerField(default=1)
+    # afterwards
+    pin_hash = models.CharField(max_length=200, blank=True, help_text="blank: the link is enough")
+    expiry_warned = models.PositiveSmallIntegerField(
+        null=True, help_text="30, 7 or 1: the last warning given"
+    )
+    thank_at = models.DateTimeField(null=True, help_text="when the thank-you is due; empty once sent")
 
     moves = GALLERY_MOVES
 
@@ -70,6 +79,12 @@ class Gallery(HasStatus):
             models.Index(
                 fields=["alarm_at", "id"], condition=Q(alarm_at__isnull=False), name="gallery_alarm"
             ),
+            models.Index(
+                fields=["finals_expire_at"],
+                condition=Q(finals_expire_at__isnull=False),
+                name="gallery_expires",
+            ),
+            models.Index(fields=["thank_at"], condition=Q(thank_at__isnull=False), name="gallery_thank"),
         ]
 
     def __str__(self) -> str:
@@ -115,6 +130,7 @@ class DeadlineNotice(models.Model):
         ONE_DAY = "one_day", _("one working day left")
         FOUR_HOURS = "four_hours", _("four working hours left")
         ONE_HOUR = "one_hour", _("one hour left")
+        FINISH = "finish", _("minutes left: what is ready goes out")
         OVERDUE = "overdue", _("overdue")
 
     gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="notices")
@@ -131,6 +147,13 @@ class DeadlineNotice(models.Model):
         return f"{self.gallery} {self.kind}"
 
 
+class LatePolicy(models.TextChoices):
+    PROPOSED = "proposed", _("proposed")
+    DONE = "done", _("carried out")
+    WAIVED = "waived", _("not carried out, with a reason")
+    NONE = "none", _("nothing to give back")
+
+
 class Breach(models.Model):
     """A promise that was missed: recorded once, told honestly, never deleted."""
 
@@ -139,14 +162,22 @@ class Breach(models.Model):
     recorded_at = models.DateTimeField()
     new_deliver_by = models.DateTimeField(null=True, help_text="the new time the client was told")
     cause = models.CharField(max_length=300, blank=True, help_text="recorded by a person")
-    late_policy = models.CharField(
-        max_length=20, default="proposed", help_text="proposed, done, waived, none"
-    )
+    late_policy = models.CharField(max_length=20, choices=LatePolicy, default=LatePolicy.PROPOSED)
+    late_policy_due_at = models.DateTimeField(null=True, help_text="carried out by itself then")
     late_policy_at = models.DateTimeField(null=True)
+    late_policy_by = models.CharField(max_length=200, blank=True)
     late_policy_reason = models.CharField(max_length=300, blank=True)
     late_policy_amount = models.PositiveIntegerField(default=0)
+    late_policy_given_back = models.PositiveIntegerField(
+        default=0, help_text="of the amount; the rest was not paid yet and came off the balance"
+    )
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=["late_policy_due_at"], condition=Q(late_policy="proposed"), name="breach_policy_due"
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["gallery", "deliver_by"], name="one_breach_per_promise")
         ]
@@ -518,6 +549,9 @@ class Download(models.Model):
     first_byte = models.BigIntegerField(default=0)
     bytes_sent = models.BigIntegerField(default=0)
     is_complete = models.BooleanField(default=False, help_text="the last byte was sent")
+    is_issued = models.BooleanField(
+        default=False, help_text="handed to the store by an address of at most 60 seconds; not seen from here"
+    )
 
     class Meta:
         indexes = [models.Index(fields=["gallery", "-started_at"], name="download_latest")]

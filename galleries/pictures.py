@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from galleries import ranges, renditions
+from galleries import locks, ranges, renditions
 from galleries.imaging.recipes import FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Version
 from galleries.rights import SEES_PICTURES, roles_at
@@ -74,7 +74,9 @@ def may_see(request: HttpRequest, rendition: Rendition, *, now: datetime) -> boo
     if roles_at(request.user, gallery) & SEES_PICTURES:
         return True
     credential = credentials.opened(request, scope=CLIENT_SCOPE, target=gallery.public_id, now=now)
-    return credential is not None and may_client_see(rendition, now=now)
+    if credential is None or not locks.is_unlocked(request, gallery):
+        return False
+    return may_client_see(rendition, now=now)
 
 
 @require_safe

@@ -1,6 +1,7 @@
 """The promise on the desk: the board, delivering by hand, and the cause of a breach."""
 
 from datetime import timedelta
+from typing import cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,11 +11,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from galleries import board as boards
-from galleries import delivery
+from galleries import breaches, delivery
+from galleries.delivery_views import retouchers
 from galleries.models import Breach, Gallery
 from studio.access import staff
+from studio.accounts import roles_of
 from studio.actors import Actor
-from studio.models import Role
+from studio.models import Role, User
 
 YEAR = timedelta(days=365)
 
@@ -24,11 +27,14 @@ YEAR = timedelta(days=365)
 def board(request: HttpRequest) -> HttpResponse:
     """Every running promise, late ones first, and how well the promises of the last year were kept."""
     now = timezone.now()
-    breaches = Breach.objects.select_related("gallery__shoot__sitter").order_by("-recorded_at")[:50]
+    missed = Breach.objects.select_related("gallery__shoot__sitter", "gallery__shoot__booking__location")
     context = {
         "board": boards.board(now=now),
-        "record": boards.record(since=now - YEAR),
-        "breaches": breaches,
+        "record": boards.record(since=now - YEAR, now=now),
+        "causes": boards.causes(since=now - YEAR),
+        "breaches": missed.order_by("-recorded_at")[:50],
+        "people": retouchers(),
+        "is_owner": Role.OWNER in roles_of(request.user),
         "now": now,
     }
     return render(request, "galleries/promise_board.html", context)
@@ -40,7 +46,7 @@ def deliver(request: HttpRequest, public_id: str) -> HttpResponse:
     """Release the finals now."""
     gallery = get_object_or_404(Gallery, public_id=public_id)
     try:
-        done = delivery.deliver(gallery_id=gallery.pk, by=Actor.user(request.user), now=timezone.now())
+        done = delivery.deliver(gallery_id=gallery.pk, by=Actor.user(cast(User, request.user)), now=timezone.now())
     except delivery.NotReady as why:
         messages.warning(request, str(why))
     else:
@@ -50,12 +56,38 @@ def deliver(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_gallery", public_id)
 
 
-@staff()
+@staff(Role.PHOTOGRAPHER)
 @require_POST
 def breach_cause(request: HttpRequest, pk: int) -> HttpResponse:
     """Why a promise was missed, in a person's words."""
     breach = get_object_or_404(Breach, pk=pk)
-    breach.cause = request.POST.get("cause", "").strip()[:300]
-    breach.save(update_fields=["cause"])
+    Breach.objects.filter(pk=breach.pk).update(cause=" ".join(request.POST.get("cause", "").split())[:300])
     messages.success(request, _("Written down."))
     return redirect("promise_board")
+
+
+@staff(Role.OWNER)
+@require_POST
+def breach_policy(request: HttpRequest, pk: int) -> HttpResponse:
+    """The owner's word on the late policy: carry it out now, or leave it out with a reason."""
+    breach, now, by = get_object_or_404(Breach, pk=pk), timezone.now(), Actor.user(cast(User, request.user))
+    try:
+        if request.POST.get("deed") == "waive":
+            done = breaches.waive(breach_id=breach.pk, reason=request.POST.get("reason", ""), by=by, now=now)
+        else:
+            done = breaches.carry_out(breach_id=breach.pk, by=by, now=now)
+    except breaches.NoReason as why:
+        messages.error(request, str(why))
+    else:
+        messages.success(request, _("Done.") if done else _("It was decided already."))
+    return redirect("promise_board")
+
+
+@staff(Role.OWNER)
+@require_GET
+def breaches_csv(request: HttpRequest) -> HttpResponse:
+    """Every missed promise with its cause and what it cost."""
+    rows = Breach.objects.select_related("gallery__shoot__booking__location").order_by("recorded_at", "pk")
+    answer = HttpResponse(breaches.as_csv(rows), content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = 'attachment; filename="missed-promises.csv"'
+    return answer

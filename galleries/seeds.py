@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from bookings import lifecycle
 from bookings.models import Booking
 from bookings.seeds import book, shoot_of
-from galleries import deadlines, jobs, proofing, retouching
+from galleries import alarms, jobs, proofing, retouching
 from galleries.imaging.recipes import GRID
 from galleries.models import Gallery, Photo, Rendition
 from galleries.receiving import receive_file
@@ -71,7 +71,7 @@ def galleries(seed: Seed) -> None:
 
         late = _gallery(seed, "express", cards[0], owner, days=8)
         _choose(late, owner, count=1, now=(late.clock_started_at or now) + timedelta(minutes=20))
-        deadlines.sweep(now=now)
+        alarms.sweep(now=now)
         _cover(delivered)
     seed.rows["galleries"] = {"proofing": proofing_one, "delivered": delivered}
 

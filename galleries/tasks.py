@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from galleries import deadlines, jobs, keeping, proofing, receiving, retouching, workroom
+from galleries import afterwards, alarms, jobs, keeping, proofing, receiving, retouching, workroom
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
 
@@ -34,7 +34,8 @@ def sweep_deadlines() -> None:
     now = timezone.now()
     with only_one("galleries.sweep_deadlines") as mine:
         if mine:
-            deadlines.sweep(now=now)
+            alarms.sweep(now=now)
+            afterwards.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep_deadlines", defaults={"beat_at": now})
 
 

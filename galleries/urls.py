@@ -2,6 +2,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from galleries import (
     choosing_views,
+    delivery_views,
     pictures,
     promise_views,
     retouch_views,
@@ -20,6 +21,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gallery/<str:public_id>/zip/<slug:size>", views.gallery_zip, name="gallery_zip"),
     path("gallery/<str:public_id>/elsewhere", views.gallery_elsewhere, name="gallery_elsewhere"),
     path("gallery/<str:public_id>/checksums", views.checksums, name="gallery_checksums"),
+    path("gallery/<str:public_id>/unlock", views.gallery_unlock, name="gallery_unlock"),
+    path("gallery/<str:public_id>/keep", views.gallery_keep, name="gallery_keep"),
     path("desk/galleries/<str:public_id>/", staff_views.desk_gallery, name="desk_gallery"),
     path("desk/galleries/<str:public_id>/uploads", staff_views.gallery_uploads, name="gallery_uploads"),
     path("desk/galleries/<str:public_id>/news", staff_views.gallery_news, name="gallery_news"),
@@ -28,6 +31,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/promises/", promise_views.board, name="promise_board"),
     path("desk/galleries/<str:public_id>/deliver", promise_views.deliver, name="deliver"),
     path("desk/breaches/<int:pk>/cause", promise_views.breach_cause, name="breach_cause"),
+    path("desk/breaches/<int:pk>/policy", promise_views.breach_policy, name="breach_policy"),
+    path("desk/promises/missed.csv", promise_views.breaches_csv, name="breaches_csv"),
+    path("desk/galleries/<str:public_id>/assign", delivery_views.assign, name="gallery_assign"),
+    path(
+        "desk/galleries/<str:public_id>/delivery/", delivery_views.gallery_delivery, name="gallery_delivery"
+    ),
+    path(
+        "desk/galleries/<str:public_id>/links/<int:pk>/revoke",
+        delivery_views.link_revoke,
+        name="gallery_link_revoke",
+    ),
+    path("desk/galleries/<str:public_id>/pin", delivery_views.gallery_pin, name="gallery_pin"),
+    path("desk/galleries/<str:public_id>/renew", delivery_views.gallery_renew, name="gallery_renew"),
     # choosing at home
     path("gallery/<str:public_id>/proof/<int:number>/", choosing_views.proof, name="gallery_proof"),
     path("gallery/<str:public_id>/choose", choosing_views.choose, name="gallery_choose"),

@@ -2,19 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import segno
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from galleries import deadlines, delivery, downloads, retouching, rights
+from galleries import afterwards, deadlines, delivery, downloads, locks, retouching, rights
 from galleries.models import DeliveredFile, Delivery, Gallery
 from studio import credentials
-from studio.models import Credential
+from studio.actors import Actor
+from studio.models import Credential, User
+
+
+class Locked(Http404):
+    """The link is good, and this gallery asks for its PIN first. To a view that does not ask it is a 404."""
 
 
 def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tuple[Gallery, Credential | None]:
@@ -37,6 +44,8 @@ def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tupl
         raise Http404
     if credential is None and not rights.roles_at(request.user, gallery) & rights.SEES_PICTURES:
         raise Http404
+    if credential is not None and not locks.is_unlocked(request, gallery):
+        raise Locked
     return gallery, credential
 
 
@@ -46,6 +55,8 @@ def gallery(request: HttpRequest, public_id: str) -> HttpResponseBase:
     now = timezone.now()
     try:
         found, credential = open_gallery(request, public_id, now=now)
+    except Locked:
+        return render(request, "galleries/pin.html", {"public_id": public_id}, status=403)
     except Http404:
         return render(request, "studio/dead_link.html", status=404)
     current = downloads.current_delivery(found, now=now)
@@ -111,11 +122,22 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
         "total_bytes": total,
         "squares_bytes": sum(row.size for row in squares),
         "zone": zone,
+        "is_late": bool(found.deliver_by and found.deliver_by < now),
+        "new_due_at": _new_time(found, zone),
+        "chosen": found.picks.count(),
+        "may_keep": bool(found.finals_expire_at and found.finals_expire_at <= now + afterwards.RENEW_WITHIN),
+        "changed": deadlines.was_and_is(found),
         "expires_on": found.finals_expire_at.astimezone(zone).date() if found.finals_expire_at else None,
         "due_at": deadlines.local_promise(found),
         "may_ask_change": not retouching.change_refusal(found, now=now),
         "now": now,
     }
+
+
+def _new_time(found: Gallery, zone: ZoneInfo) -> datetime | None:
+    """What the client was told when the promise was missed."""
+    last = found.breaches.order_by("-recorded_at").first()
+    return last.new_deliver_by.astimezone(zone) if last and last.new_deliver_by else None
 
 
 @require_safe
@@ -127,6 +149,11 @@ def gallery_file(request: HttpRequest, public_id: str, file_id: int) -> HttpResp
     file = current.files.select_related("rendition").filter(pk=file_id).first() if current else None
     if file is None:
         raise Http404
+    # ?here: a script of the page wants the bytes from this site (the policy allows no other)
+    if credential is not None and "here" not in request.GET and request.method == "GET":
+        elsewhere = downloads.issue(file, gallery=found, credential=credential, now=now)
+        if elsewhere:
+            return HttpResponseRedirect(elsewhere)
     return downloads.send(
         request,
         downloads.single(file),
@@ -179,6 +206,44 @@ def gallery_elsewhere(request: HttpRequest, public_id: str) -> HttpResponse:
     )
     code = segno.make(link.url, error="m").svg_data_uri(scale=6, border=2)
     return render(request, "galleries/elsewhere.html", {"gallery": found, "link": link.url, "code": code})
+
+
+@require_POST
+def gallery_unlock(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Try the PIN. Without the link there is nothing to try: a 404 like every other."""
+    now = timezone.now()
+    try:
+        open_gallery(request, public_id, now=now)
+    except Locked:
+        found = Gallery.objects.get(public_id=public_id)
+        answer = locks.unlock(request, found, request.POST.get("pin", ""), now=now)
+        if answer is not locks.Answer.OPEN:
+            problem = (
+                _("That is not the PIN.")
+                if answer is locks.Answer.WRONG
+                else _("That was tried too often. Please wait an hour, or write to us.")
+            )
+            context = {"public_id": public_id, "problem": problem}
+            return render(request, "galleries/pin.html", context, status=403)
+    return redirect("gallery", public_id)
+
+
+@require_POST
+def gallery_keep(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The client keeps the finals another year; also when they were put away already."""
+    now = timezone.now()
+    found, credential = open_gallery(request, public_id, now=now)
+    by = _actor_of(request, credential)
+    if afterwards.renew(gallery_id=found.pk, by=by, now=now):
+        messages.success(request, _("Your pictures stay another year."))
+    return redirect("gallery", public_id)
+
+
+def _actor_of(request: HttpRequest, credential: Credential | None) -> Actor:
+    """The client behind the link, or the person of the studio who looks at the client's page."""
+    if credential is not None:
+        return Actor.client(credential.holder_id or 0, credential.holder_label)
+    return Actor.user(cast(User, request.user))
 
 
 @require_GET

@@ -1,15 +1,18 @@
 """Stock admin for rare edits of the studio itself. Daily work happens on the desk. Owners only."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from studio import promises
 from studio.accounts import roles_of
+from studio.actors import Actor
 from studio.models import Closure, Location, OpeningHours, Role, StaffRole, Studio, User
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -74,6 +77,12 @@ class LocationAdmin(OwnersOnly, LocationBase):
     list_display = ("name", "zone", "opens_at", "closes_at", "is_active")
     prepopulated_fields: ClassVar[dict[str, Sequence[str]]] = {"slug": ("name",)}
     inlines = (OpeningHoursInline, ClosureInline)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The promises of the location follow its hours and closures."""
+        super().save_related(request, form, formsets, change)
+        by = Actor.user(cast(User, request.user))
+        promises.closures_changed(location=form.instance, by=by, now=timezone.now())
 
 
 class StaffRoleInline(OwnersOnly, RoleBase):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -77,6 +78,13 @@ def opened(request: HttpRequest, *, scope: str, target: str, now: datetime) -> C
     return Credential.objects.filter(
         pk=pk, scope=scope, target=target, revoked_at=None, expires_at__gt=now
     ).first()
+
+
+def live(*, scope: str, target: str, now: datetime) -> "QuerySet[Credential]":
+    """The links that open a thing now, the newest first: who could come in."""
+    return Credential.objects.filter(
+        scope=scope, target=target, revoked_at=None, expires_at__gt=now
+    ).order_by("-pk")
 
 
 def revoke(*, scope: str, target: str, now: datetime, holder_id: int | None = None) -> int:

@@ -21,6 +21,7 @@ HAPPENINGS = {
     "shoot_checked_in": "shoot",
     "shoot_completed": "shoot",
     "client_erased": "client",
+    "closures_changed": "location (its hours, working week or closures were edited)",
 }
 
 

@@ -102,7 +102,12 @@ class Studio(models.Model):
     late_fee_percent = models.PositiveSmallIntegerField(default=10, validators=[MaxValueValidator(100)])
     copyright_line = models.CharField(max_length=200, blank=True)
     has_public_on_time_badge = models.BooleanField(default=False)
-    alert_webhook_url = models.URLField(blank=True)
+    alert_webhook_url = models.URLField(
+        blank=True, help_text=_("https; gets {\"text\": …} for each warning, as Slack and others take it.")
+    )
+    review_url = models.URLField(
+        blank=True, help_text=_("Where clients may write a review; asked once, of everybody, after delivery.")
+    )
     cover_key = models.CharField(max_length=200, blank=True, help_text=_("Picture of the front page, in the store."))
     cover_width = models.PositiveIntegerField(default=0)
     cover_height = models.PositiveIntegerField(default=0)
@@ -222,6 +227,7 @@ class MessageStatus(models.TextChoices):
 class Channel(models.TextChoices):
     EMAIL = "email", _("E-mail")
     SMS = "sms", _("Text message")
+    WEBHOOK = "webhook", _("Webhook")
 
 
 class Message(HasStatus):

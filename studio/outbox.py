@@ -14,13 +14,13 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, models, transaction
-from django.template.exceptions import TemplateDoesNotExist
 from django.template.loader import render_to_string, select_template
 from django.utils import translation
 
+from studio import alerts
 from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
-from studio.models import Message, MessageStatus, Studio
+from studio.models import Channel, Message, MessageStatus, Studio
 from studio.transitions import begin, move, move_where
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,8 @@ def queue_message(
         values = {"to": to, "studio": Studio.objects.first(), "site_url": settings.SITE_URL, **context}
         subject = " ".join(render_to_string(f"emails/{name}/subject.txt", values).split())
         text = render_to_string(f"emails/{name}/body.txt", values).strip() + "\n"
-        try:
-            html = select_template([f"emails/{name}/body.html"]).render(values)
-        except TemplateDoesNotExist:
-            html = ""
+        drawn = select_template([f"emails/{name}/body.html", "emails/letter.html"])
+        html = drawn.render({**values, "subject": subject, "text": text})
     message = Message(
         name=name,
         to_address=to.email,
@@ -140,6 +138,9 @@ def _without_links(message: Message) -> dict[str, str]:
 
 
 def _send(message: Message) -> None:
+    if message.channel == Channel.WEBHOOK:
+        alerts.send(message)
+        return
     mail = EmailMultiAlternatives(
         subject=message.subject,
         body=message.body_text,

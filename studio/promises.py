@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db import transaction
+
 from studio import workdays
+from studio.actors import Actor
+from studio.happenings import tell
 from studio.models import Closure, Location
 
 YEAR = timedelta(days=366)
+
+
+@transaction.atomic
+def closures_changed(*, location: Location, by: Actor, now: datetime) -> None:
+    """Say that hours or closures of a location were edited: what is promised there is computed again."""
+    tell("closures_changed", location=location, by=by, now=now)
 
 
 def calendar_of(location: Location, *, first_on: date, last_on: date | None = None) -> workdays.Calendar:

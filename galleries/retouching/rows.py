@@ -1,4 +1,4 @@
-"""The rows of the retouching under their locks, and what may be done while. Lock order: Gallery, then Retouch."""
+"""The rows of the retouching under their locks, and what may be done while. Lock order: Booking, Gallery, Retouch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from bookings.models import Consent, ConsentPurpose
-from galleries import renditions
+from galleries import deadlines, renditions
 from galleries.models import Gallery, Photo, PhotoFile, Retouch, Version
 from galleries.statuses import GalleryStatus
 from studio import storage
@@ -23,11 +23,7 @@ class RetouchRefused(Exception):
 def locked(retouch_id: int) -> tuple[Gallery, Retouch]:
     """The gallery and then the retouch, each under its row lock."""
     gallery_id = Retouch.objects.values_list("gallery_id", flat=True).get(pk=retouch_id)
-    gallery = (
-        Gallery.objects.select_for_update(of=("self",))
-        .select_related("shoot__booking__location", "shoot__booking__payer", "shoot__sitter", "assigned_to")
-        .get(pk=gallery_id)
-    )
+    gallery = deadlines.locked(gallery_id)
     retouch = (
         Retouch.objects.select_for_update(of=("self",))
         .select_related("pick__photo", "approved_version", "shown_version")

@@ -8,7 +8,7 @@ from bookings import payments
 from galleries import deadlines, delivery, downloads
 from galleries.models import Delivery, Gallery, PauseReason, Rendition
 from galleries.statuses import GalleryStatus, RetouchStatus
-from studio.actors import WORKER
+from studio.actors import WORKER, Actor
 from studio.models import Message, Role
 from studio.transitions import move
 from tests.galleries.finals import approve, in_retouching, make_finals, make_version, pay, status_of
@@ -84,8 +84,6 @@ def test_an_open_balance_pauses_and_the_payment_releases(gallery: Gallery) -> No
         delivery.deliver(gallery_id=gallery.pk, by=ANA, now=NOW)
     assert Message.objects.filter(name="balance_before_delivery").count() == 1
     owner = make_user(Role.OWNER)
-    from studio.actors import Actor
-
     later = NOW + timedelta(hours=1)
     payments.record_by_staff(
         booking_id=gallery.shoot.booking_id, method="cash", amount=15000, by=Actor.user(owner), now=later
@@ -156,3 +154,37 @@ def test_delivered_names_are_readable_anywhere(media_storage: object, name: str,
     files = downloads.files_of(Delivery.objects.get())
     stem = stem if not stem.endswith("-") else stem + gallery.shoot.code.lower()
     assert [file.name for file in files] == [f"{stem}-01-{size}.jpg" for size in delivery.SIZES]
+
+
+def test_the_last_approval_and_the_payment_come_at_once(real_connections, media_storage: object) -> None:
+    """Both lock the booking first, then the gallery: neither waits for the other for ever, and it is delivered."""
+    owner = Actor.user(make_user(Role.OWNER))
+    for _round in range(5):
+        gallery = make_gallery(now=NOW)
+        deadlines.start(gallery_id=gallery.pk, ended_at=NOW, now=NOW)
+        for retouch in in_retouching(gallery, now=NOW, picks=1):
+            approve(retouch, now=NOW)
+        booking_id = gallery.shoot.booking_id
+        answers = real_connections.run(
+            [
+                lambda pk=gallery.pk: delivery.finals_made(gallery_id=pk, now=NOW),
+                lambda pk=booking_id: payments.record_by_staff(
+                    booking_id=pk, method="cash", amount=20000, by=owner, now=NOW
+                ),
+            ]
+        )
+        assert [answer for answer in answers if isinstance(answer, Exception)] == []
+        assert status_of(gallery) == GalleryStatus.DELIVERED
+
+
+def test_late_by_a_minute_is_a_breach_even_before_the_sweep_came(gallery: Gallery) -> None:
+    paid(gallery)
+    for retouch in in_retouching(gallery, now=NOW, picks=1):
+        approve(retouch, now=NOW)
+    late = datetime(2026, 11, 25, 18, 0, 1, tzinfo=UTC)
+    assert delivery.finals_made(gallery_id=gallery.pk, now=late) is True
+    gallery.refresh_from_db()
+    breach = gallery.breaches.get()
+    assert (gallery.was_on_time, breach.new_deliver_by, breach.late_policy) == (False, None, "proposed")
+    assert "We are sorry" in Message.objects.get(name="gallery_delivered").body_text
+    assert not Message.objects.filter(name="deadline_missed_client").exists()

@@ -246,6 +246,8 @@ MAY_MISS = {
     "desk_shoot",
     "retry_job",
     "breach_cause",
+    "breach_policy",
+    "gallery_link_revoke",
     "cover",
     "mfa_view_recovery_codes",
 }

@@ -1,0 +1,40 @@
+"""What comes off an agreed price because the studio did not keep its word.
+
+The price falls, and what was paid beyond it goes back the way it came (a worker sends card refunds, cash is handed
+back at the desk). So nothing is asked back later as an open balance. Lock order: Booking, then the ledger.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from bookings.ledger import balance, refund_booking
+from bookings.models import Booking
+from studio.actors import Actor
+from studio.happenings import tell
+
+
+@transaction.atomic
+def take_off(
+    *, booking_id: int, amount: int, reason: str, once: str, by: Actor, now: datetime
+) -> tuple[int, int]:
+    """Take `amount` (minor units) off the price; at most the price. Returns (taken off, of it given back).
+
+    Call it inside the transaction that makes its cause happen once; `once` names the refund.
+    """
+    booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
+    was_due = balance(booking).due
+    amount = min(amount, booking.price)
+    price = booking.price - amount
+    Booking.objects.filter(pk=booking.pk).update(
+        price=price, due_now=min(booking.due_now, price), allowance=F("allowance") + amount
+    )
+    booking.refresh_from_db()
+    money = balance(booking)
+    back = max(0, money.kept - booking.price)
+    if back:
+        refund_booking(booking, amount=back, reason=reason, once=once, by=by, now=now)
+    if was_due and not money.due:
+        tell("booking_paid", booking=booking, by=by, now=now)
+    return amount, back
