@@ -1,10 +1,11 @@
 """Open slots through the database: what the loader fetches and what it leaves out."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
 from bookings import availability
+from bookings.statuses import BookingStatus
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -56,3 +57,40 @@ def test_make_up_comes_before_the_shoot(place):
         crew["photographer"].pk: (at(9, 45), at(11), True),
         crew["camera-room"].pk: (at(9, 45), at(11), True),
     }
+
+
+def test_a_lapsed_hold_is_open_again_before_any_sweep(place):
+    factories.crew(place)
+    kind = factories.session_type(locations=[place], increment_minutes=60)
+    factories.booking(session_type=kind, at=place, starts_at=at(9), status=BookingStatus.HELD)
+    lapses = factories.NOW + timedelta(minutes=15)
+    assert at(9) not in starts(kind, place, now=lapses - timedelta(seconds=1))
+    assert at(9) in starts(kind, place, now=lapses)
+
+
+def test_why_not_names_who_and_until_when(place):
+    crew = factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    factories.booking(session_type=kind, at=place, starts_at=at(10))
+    crew["photographer"].hours.filter(weekday=2).update(starts_at=time(11))
+
+    def reasons(starts_at):
+        return availability.why_not(
+            session_type=kind, location=place, add_ons={}, starts_at=starts_at, now=factories.NOW
+        )
+
+    assert reasons(at(11, 15)) == []
+    assert reasons(at(10, 30)) == [
+        f"{crew['photographer'].name} is taken until 11:15.",
+        f"{crew['camera-room'].name} is taken until 11:15.",
+    ]
+    assert reasons(at(10, on=date(2026, 11, 25))) == [f"{crew['photographer'].name} starts at 11:00."]
+    assert reasons(at(17, 30)) == [
+        "The studio is not open for all of that time.",
+        f"{crew['photographer'].name} works until 18:00.",
+        f"{crew['camera-room'].name} works until 18:00.",
+    ]
+    crew["photographer"].days.create(on=TUESDAY)
+    assert f"{crew['photographer'].name} does not work then." in reasons(at(14))
+    crew["camera-room"].skills.clear()
+    assert reasons(at(14))[-1] == f"Nobody can do {kind.name} here."
