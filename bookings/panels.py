@@ -31,7 +31,8 @@ def _own_resource(request: HttpRequest) -> int | None:
 
 
 def _split(shoots: list[Shoot], now: datetime) -> tuple[list[Shoot], list[Shoot]]:
-    today, later = [], []
+    today: list[Shoot] = []
+    later: list[Shoot] = []
     for shoot in shoots:
         zone = ZoneInfo(shoot.booking.location.zone)
         is_today = shoot.booking.starts_at.astimezone(zone).date() == now.astimezone(zone).date()

@@ -1,6 +1,6 @@
 """The client's private page of a booking: see, pay, move, cancel, say who sits, what worries, and what may be shown."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
@@ -16,6 +16,7 @@ from bookings import availability, checkout, extras, holds, ics, lifecycle, paym
 from bookings.forms import NERVES, NervesForm, SitterForm
 from bookings.models import Booking, ConsentPurpose, Shoot
 from bookings.refusals import NotNow, Refused, SlotTaken
+from bookings.seating import Slot
 from bookings.statuses import BookingStatus, CheckoutStatus
 from bookings.stripe_gateway import GatewayError
 from bookings.tasks import reconcile
@@ -144,7 +145,7 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
     """Another time for the same session, with the same people where they are free."""
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
-    nearby: dict[object, object] = {}
+    nearby: dict[date, list[Slot]] = {}
     zone = ZoneInfo(found.location.zone)
     if request.method == "POST":
         starts_at = parse_datetime(request.POST.get("starts_at", "")[:40])
@@ -154,7 +155,7 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
             lifecycle.move_to(booking_id=found.pk, starts_at=starts_at, by=by, now=now)
         except SlotTaken as refusal:
             messages.warning(request, refusal.sentence)
-            nearby = dict(by_day(refusal.nearby, zone))
+            nearby = by_day(refusal.nearby, zone)
         except Refused as refusal:
             messages.warning(request, refusal.sentence)
         else:

@@ -119,7 +119,7 @@ def what_is_sold(seed: Seed) -> None:
     needs({"add_on": add_ons["touch-up"]}, "make-up")
     needs({"add_on": add_ons["touch-up"]}, "chair")
     everywhere = [seed.rows["brooklyn"], seed.rows["london"]]
-    for position, row in enumerate(
+    sold_types: list[dict[str, Any]] = (
         [
             {"slug": "express", "name": "Express", "minutes": 30, "price": 14500, "finals_included": 1,
                  "payment_plan": PaymentPlan.FULL, "summary": "One good picture for LinkedIn, between two meetings.",
@@ -142,8 +142,9 @@ def what_is_sold(seed: Seed) -> None:
                  "summary": "For job seekers and newcomers, at a lower price; pay when you are here.",
                  "sold": ["touch-up"]},
         ]
-    ):  # fmt: skip
-        sold = row.pop("sold")
+    )  # fmt: skip
+    for position, row in enumerate(sold_types):
+        sold: list[str] = row.pop("sold")
         made = SessionType.objects.create(position=position, **row)
         made.locations.set(everywhere)
         made.add_ons.set([add_ons[str(slug)] for slug in sold])

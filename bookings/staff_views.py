@@ -20,6 +20,7 @@ from bookings.refusals import Refused
 from bookings.statuses import BookingStatus
 from bookings.views import forecast_of, summary_of
 from studio.access import staff
+from studio.accounts import require
 from studio.actors import Actor
 from studio.models import Message, Role, StatusChange
 from studio.templatetags.studio_tags import DECIMALS
@@ -93,6 +94,10 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
     }
 
 
+def _actor(request: HttpRequest) -> Actor:
+    return Actor.user(require(request))
+
+
 def _major(amount: int, currency: str) -> str:
     decimals = DECIMALS.get(currency.upper(), 2)
     return f"{amount / 10**decimals:.{decimals}f}"
@@ -121,7 +126,7 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     try:
         lifecycle.cancel(
             booking_id=found.pk,
-            by=Actor.user(request.user),
+            by=_actor(request),
             now=timezone.now(),
             reason=reason or _("The studio cancelled."),
             full_refund=True,
@@ -148,7 +153,7 @@ def payment(request: HttpRequest, public_id: str) -> HttpResponse:
             booking_id=found.pk,
             method=form.cleaned_data["method"],
             amount=amount,
-            by=Actor.user(request.user),
+            by=_actor(request),
             now=timezone.now(),
         )
     except Refused as refusal:
@@ -162,7 +167,7 @@ def payment(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_POST
 def decide(request: HttpRequest, public_id: str) -> HttpResponse:
     """A request is taken or declined."""
-    found, by, now = _found(public_id), Actor.user(request.user), timezone.now()
+    found, by, now = _found(public_id), _actor(request), timezone.now()
     try:
         if request.POST.get("answer") == "yes":
             lifecycle.confirm(booking_id=found.pk, by=by, now=now)
@@ -193,7 +198,7 @@ def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
     if verb not in VERBS:
         raise Http404
     try:
-        VERBS[verb](shoot_id=shoot.pk, by=Actor.user(request.user), now=timezone.now())
+        VERBS[verb](shoot_id=shoot.pk, by=_actor(request), now=timezone.now())
     except Refused as refusal:
         messages.warning(request, refusal.sentence)
     except MoveRefused:

@@ -106,7 +106,7 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
 
 
 def _week_link(choice: ChoiceOfTime, step: int) -> str:
-    query: dict[str, object] = {"location": choice.chosen_location.slug, "week": choice.week_number + step}
+    query: dict[str, str | int] = {"location": choice.chosen_location.slug, "week": choice.week_number + step}
     query |= {f"add-{pk}": count for pk, count in choice.add_ons.items()}
     return "?" + urlencode(query)
 
@@ -255,7 +255,7 @@ def _after_hold(request: HttpRequest, booking: Booking) -> HttpResponse:
 
 def _hold_over(request: HttpRequest, booking: Booking) -> HttpResponse:
     """The time is open again: one tap back to the same choice."""
-    query: dict[str, object] = {"location": booking.location.slug}
+    query: dict[str, str | int] = {"location": booking.location.slug}
     query |= {f"add-{row.add_on_id}": row.count for row in booking.add_ons.all()}
     again = reverse("session_type", args=[booking.session_type.slug]) + "?" + urlencode(query)
     return render(request, "bookings/hold_over.html", {"booking": booking, "again": again}, status=410)

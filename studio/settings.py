@@ -120,10 +120,10 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 STORAGE_URL = env.text("STORAGE_URL", f"file://{DATA / 'media'}")
 STORAGES = {
-    **storages_from_url(STORAGE_URL, MEDIA_ROOT := DATA / "media"),
+    **storages_from_url(STORAGE_URL, DATA / "media"),
     "staticfiles": {"BACKEND": "studio.stylesheet.StaticFiles"},
 }
-MEDIA_ROOT = str(MEDIA_ROOT)
+MEDIA_ROOT = str(DATA / "media")
 FORM_RENDERER = "studio.forms.Renderer"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"
@@ -150,6 +150,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # accounts are made by the owner, not by sign-up
 ACCOUNT_PREVENT_ENUMERATION = "strict"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_REAUTHENTICATION_REQUIRED = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -199,15 +200,12 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 # --- mail. MAIL_BACKEND may be any Django or Anymail backend; without one the demo reads mail on the desk.
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "studio@localhost")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-MAILERS = {
-    "default": {
-        "BACKEND": env.text(
-            "MAIL_BACKEND",
-            "studio.outbox.DeskBackend" if DEMO else "django.core.mail.backends.smtp.EmailBackend",
-        )
-    }
-}
-if MAILERS["default"]["BACKEND"].startswith("django.core.mail.backends.smtp"):
+_MAIL_BACKEND = env.text(
+    "MAIL_BACKEND",
+    "studio.outbox.DeskBackend" if DEMO else "django.core.mail.backends.smtp.EmailBackend",
+)
+MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": _MAIL_BACKEND}}
+if _MAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend":
     MAILERS["default"]["OPTIONS"] = {
         "host": env.text("SMTP_HOST", "localhost"),
         "port": env.number("SMTP_PORT", 25),

@@ -18,7 +18,7 @@ def final_picture(file: DeliveredFile, size: str, alt: str = "", css: str = "") 
     """An <img> with its width and height, so that the page does not jump."""
     made = file.rendition
     shown = (
-        Rendition.objects.filter(photo_id=made.photo_id, version_id=made.version_id, recipe=PREVIEW[size])
+        Rendition.objects.filter(photo=made.photo_id, version=made.version_id, recipe=PREVIEW[size])
         .order_by("-recipe_version")
         .first()
         or made
