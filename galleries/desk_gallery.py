@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Prefetch, QuerySet, Sum
+from django.db.models import Count, Prefetch, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -13,6 +13,7 @@ from galleries.imaging.recipes import GRID, THUMB
 from galleries.models import Gallery, Job, JobKind, Photo, Rendition, Upload
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus, UploadStatus
 
+ARRIVING = (GalleryStatus.OPEN, GalleryStatus.PROOFING)  # frames are still expected
 PAGE = 240  # frames on one page
 ALIVE = timedelta(minutes=10)  # a sender that was silent for longer has stopped
 
@@ -92,19 +93,17 @@ def refused_lately(gallery: Gallery, *, now: datetime) -> QuerySet[Upload]:
 
 def next_step(gallery: Gallery) -> NextStep | None:
     """The one plain button of the page (the page hides it until there is a frame). None: nothing to do."""
-    if gallery.status in (GalleryStatus.OPEN, GalleryStatus.PROOFING):
+    if gallery.status == GalleryStatus.OPEN:
         return NextStep(_("Choose together"), reverse("choose_together", args=[gallery.public_id]))
+    if gallery.status == GalleryStatus.PROOFING:
+        return NextStep(_("See the choice"), reverse("choose_review", args=[gallery.public_id]))
     if gallery.status in (GalleryStatus.RETOUCHING, GalleryStatus.APPROVING):
-        open_ones = gallery.retouches.exclude(status=RetouchStatus.APPROVED)
-        retouch = open_ones.first()
+        retouch = gallery.retouches.exclude(status=RetouchStatus.APPROVED).first()
         if retouch is not None:
             return NextStep(_("Retouch"), reverse("desk_retouch", args=[retouch.public_id]))
+    if gallery.status in (GalleryStatus.READY, GalleryStatus.DELIVERED):
+        return NextStep(_("Delivery"), reverse("gallery_delivery", args=[gallery.public_id]))
     return None
-
-
-def received(gallery: Gallery) -> int:
-    """Bytes of all accepted originals."""
-    return gallery.files.aggregate(sum=Sum("size"))["sum"] or 0
 
 
 # --- the whole desk

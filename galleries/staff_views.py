@@ -45,6 +45,7 @@ def desk_gallery(request: HttpRequest, public_id: str) -> HttpResponse:
         "failed": gallery.jobs.filter(status="failed").select_related("photo", "upload"),
         "retouches": gallery.retouches.select_related("pick__photo").all(),
         "next_step": shown.next_step(gallery),
+        "is_arriving": gallery.status in shown.ARRIVING,
         "may_add": rights.may_add(cast(User, request.user), gallery, purpose="frame")
         and gallery.status != "cancelled",
         "now": now,
