@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from studio import desk
+from studio import desk, letters
 from studio.accounts import roles_of
 
 register = template.Library()
@@ -106,6 +106,12 @@ def in_words(length: timedelta | int | None) -> str:
         ngettext("%d minute", "%d minutes", minutes) % minutes if minutes else "",
     ]
     return " ".join(part for part in parts if part) or _("0 minutes")
+
+
+@register.filter
+def letter(text: str) -> list[letters.Block]:
+    """The paragraphs of a mail's text, for `emails/letter.html`."""
+    return letters.blocks(text)
 
 
 @register.simple_tag

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as live
+from django.core import mail
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
@@ -296,6 +297,26 @@ def test_sign_in_throttle_is_not_reset_by_forwarded_for(client: Client, settings
     )
     assert "_auth_user_id" not in client.session
     assert response.status_code in (200, 429)
+
+
+def test_reset_link_leads_to_our_own_address(client: Client, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    person = factories.user(password="a long password")
+    client.post(reverse("account_reset_password"), {"email": person.email}, headers={"Host": "evil.example"})
+    (sent,) = mail.outbox
+    assert f"{settings.SITE_URL}/accounts/password/reset/key/" in sent.body
+    assert "evil.example" not in sent.body
+
+
+def test_reset_answers_alike_for_known_and_unknown(client: Client) -> None:
+    person = factories.user()
+    answers = [
+        client.post(reverse("account_reset_password"), {"email": email})
+        for email in (person.email, "nobody@example.org")
+    ]
+    assert [(a.status_code, a.headers["Location"]) for a in answers] == [
+        (302, reverse("account_reset_password_done"))
+    ] * 2
 
 
 def test_csrf_is_asked_for_everywhere_a_form_posts() -> None:
