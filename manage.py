@@ -12,9 +12,14 @@ def main() -> int:
     if sys.argv[1:2] == ["demo"]:
         return demo.main(sys.argv[2:])
     demo.join_running_demo()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"{error}\nStart the demo (make demo), or set what .env.example names.\n")
+        return 1
     return 0
 
 
