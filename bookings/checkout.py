@@ -19,7 +19,7 @@ from bookings import stripe_gateway as gateway
 from bookings.holds import held
 from bookings.ledger import balance
 from bookings.models import Booking, Checkout
-from bookings.people import clean, known_client, known_zone, read_person
+from bookings.people import clean, forget_if_unused, known_client, known_zone, read_person
 from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
 from bookings.refusals import DetailsRefused, NotNow
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus
@@ -64,11 +64,15 @@ def take_details(
         if problems:
             raise DetailsRefused(problems)
         firm = clean(firm)[:150]
+        shoot = booking.shoots.select_related("sitter").get()
+        typed_before = {booking.payer, shoot.sitter}
         booking.payer = known_client(**payer, firm=firm, zone=known_zone(zone), now=now)
         booking.policy_accepted_at = now
         booking.save(update_fields=["payer", "policy_accepted_at"])
-        in_picture = known_client(**sitter, now=now) if has_sitter else booking.payer
-        booking.shoots.update(sitter=in_picture)
+        shoot.sitter = known_client(**sitter, now=now) if has_sitter else booking.payer
+        shoot.save(update_fields=["sitter"])
+        for client in typed_before - {booking.payer, shoot.sitter}:
+            forget_if_unused(client)
         return booking
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from bookings import availability, holds, messages, policy
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
-from bookings.people import clean, known_client, read_person
+from bookings.people import clean, forget_if_unused, known_client, read_person
 from bookings.refusals import DetailsRefused, NotNow, NotOffered, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.timeline import instant
@@ -422,7 +422,7 @@ def set_sitter(
             problems["guardian_name"] = _("For somebody under 18 a guardian has to be named.")
         if problems:
             raise DetailsRefused(problems)
-        before = shoot.sitter_id
+        before = shoot.sitter
         shoot.sitter = _sitter_row(shoot, booking, person, now=now)
         Client.objects.filter(pk=shoot.sitter.pk).update(
             called=clean(called)[:80], pronounced=clean(pronounced)[:120], pronoun=clean(pronoun)[:40]
@@ -431,7 +431,8 @@ def set_sitter(
         shoot.access_needs = clean(access_needs)[:300]
         shoot.save(update_fields=["sitter", "sitter_is_minor", "guardian_name", "access_needs"])
         shoot.sitter.refresh_from_db()
-        if before != shoot.sitter_id:
+        if before != shoot.sitter:
+            forget_if_unused(before)
             _tell_sitter(shoot, by=by, now=now)
         return shoot
 

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import transaction
+from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 
 from bookings.models import Client
@@ -36,6 +38,17 @@ def known_client(
     return found or Client.objects.create(
         name=name, email=email, mobile=mobile, firm=firm, zone=zone, created_at=now
     )
+
+
+def forget_if_unused(client: Client | None) -> None:
+    """Delete a Client that a corrected form left behind; whoever is named anywhere else stays."""
+    if client is None:
+        return
+    try:
+        with transaction.atomic():
+            client.delete()
+    except ProtectedError:
+        pass
 
 
 def read_person(

@@ -183,6 +183,28 @@ def test_a_sitter_who_is_somebody_else_is_a_client_of_their_own(kind, place, now
     assert booking.payer.name == "Robin Sample"
 
 
+def test_a_corrected_form_leaves_nobody_behind(kind, place, now):
+    known = factories.client(name="Known Sitter", email="known@client.example")
+    factories.booking(
+        session_type=kind, at=place, starts_at=a_tuesday(now) + timedelta(days=1), payer=known, now=now
+    )
+    booking = hold(kind, place, now)
+    details(
+        booking,
+        now,
+        email="robn@client.example",
+        sitter_name="Known Sitter",
+        sitter_email="known@client.example",
+    )
+    details(booking, now, email="robin@client.example")
+    booking.refresh_from_db()
+    assert sorted(Client.objects.values_list("email", flat=True)) == [
+        "known@client.example",
+        "robin@client.example",
+    ]
+    assert booking.shoots.get().sitter == booking.payer
+
+
 def test_details_after_the_hold_are_refused(kind, place, now):
     booking = hold(kind, place, now)
     with pytest.raises(HoldOver):
