@@ -440,7 +440,7 @@ class Intake {
   }
 
   outlook(left, done, checking) {
-    if (!navigator.onLine) return this.words.offline;
+    if (!navigator.onLine || [...this.running].some((item) => item.state === "again")) return this.words.offline;
     if (done === this.items.length) return this.words.done;
     if (left === 0) return fill(this.words.checkingCount, checking);
     const from = performance.now() - 20_000;

@@ -192,7 +192,7 @@ def test_a_plain_form_works_without_scripts(browser, site: str, gallery: Gallery
     page = context.new_page()
     page.goto(f"/desk/galleries/{gallery.public_id}/")
     page.set_input_files(
-        "[data-files]", [*files(2), {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}]
+        "[data-plain]", [*files(2), {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}]
     )
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("2 files arrived and are being checked.")).to_be_visible()
