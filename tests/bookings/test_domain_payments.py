@@ -146,17 +146,27 @@ def test_control_and_direction_characters_do_not_reach_a_name(kind, place, now):
     assert booking.payer.name == "Robin Bcc: x \N{GRINNING FACE}"
 
 
-def test_typing_somebodys_address_shows_and_changes_nothing_of_theirs(kind, place, now):
-    known = factories.client(
-        name="Robin Sample", email="robin@client.example", mobile="+13125559999", called="Bobby"
-    )
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"mobile": "+13125559999"},
+        {"firm": "Sample & Daughters"},
+        {"called": "Bobby"},
+        {"pronoun": "they"},
+        {"name": "Robyn Sample"},
+    ],
+)
+def test_typing_somebodys_address_shows_and_changes_nothing_of_theirs(kind, place, now, theirs):
+    """They differ in one thing from what is typed; that thing must not show on the stranger's booking."""
+    same = {"name": "Robin Sample", "email": "robin@client.example", "mobile": "+13125550123"}
+    known = factories.client(**same | theirs)
     booking = hold(kind, place, now)
     details(booking, now)
     booking.refresh_from_db()
     assert booking.payer != known
-    assert (booking.payer.mobile, booking.payer.called) == ("+13125550123", "")
+    assert {name: getattr(booking.payer, name) for name in theirs} != theirs
     known.refresh_from_db()
-    assert known.mobile == "+13125559999"
+    assert {name: getattr(known, name) for name in theirs} == theirs
 
 
 def test_exactly_the_same_details_are_the_same_client(ready, kind, place, now):
