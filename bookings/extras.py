@@ -23,6 +23,28 @@ class Extra:
 
 
 _extras: dict[str, list[Extra]] = {"client": [], "desk": []}
+GatherHome = Callable[[datetime], Mapping[str, Any] | None]
+_home: list[tuple[str, GatherHome]] = []
+
+
+def home_extra(*, template: str) -> Callable[[GatherHome], GatherHome]:
+    """Register an addition to the front page: a template and what it shows (None: nothing)."""
+
+    def decorate(gather: GatherHome) -> GatherHome:
+        _home.append((template, gather))
+        return gather
+
+    return decorate
+
+
+def rendered_home(request: HttpRequest, now: datetime) -> list[SafeString]:
+    """The additions to the front page, ready to be placed."""
+    found = [(template, gather(now)) for template, gather in _home]
+    return [
+        mark_safe(render_to_string(template, dict(context), request))  # noqa: S308 — escaped in our own template
+        for template, context in found
+        if context is not None
+    ]
 
 
 def extra(page: str, *, template: str) -> Callable[[Gather], Gather]:

@@ -24,7 +24,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, checkout, holds, pricing, webhooks
+from bookings import availability, checkout, extras, holds, pricing, webhooks
 from bookings.forms import ChoiceOfTime, DetailsForm, HoldForm
 from bookings.models import Booking, SessionType
 from bookings.pricing import may_pay_at_studio
@@ -51,6 +51,7 @@ def home(request: HttpRequest) -> HttpResponse:
         {
             "session_types": session_types.prefetch_related("add_ons", "locations"),
             "studio_now": holds.studio_now(),
+            "extras": extras.rendered_home(request, timezone.now()),
         },
     )
 

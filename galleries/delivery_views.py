@@ -77,6 +77,7 @@ def gallery_delivery(request: HttpRequest, public_id: str) -> HttpResponse:
         "missing": delivery.missing(gallery) if gallery.status in deadlines.RUNNING else [],
         "due_at": deadlines.local_promise(gallery),
         "if_answered_at": deadlines.promise_if_answered(gallery, now=now),
+        "changed": deadlines.was_and_is(gallery),
         "days": days_of(gallery),
         "pauses": gallery.pauses.all(),
         "breaches": gallery.breaches.order_by("-recorded_at"),

@@ -1,16 +1,28 @@
 """What the galleries add to the page of a booking: where the pictures are, and what is promised."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
 
-from bookings.extras import extra
+from bookings.extras import extra, home_extra
 from bookings.models import Booking
+from galleries import board as boards
 from galleries import deadlines
 from galleries.models import Gallery
 from studio import credentials
+from studio.models import Studio
+
+
+@home_extra(template="galleries/extra_home.html")
+def on_time_badge(now: datetime) -> Mapping[str, Any] | None:
+    """How well promises are kept, where the studio wants it shown and enough were delivered to say so."""
+    studio = Studio.objects.first()
+    if studio is None or not studio.has_public_on_time_badge:
+        return None
+    record = boards.record(since=now - timedelta(days=365), now=now)
+    return {"record": record} if record.delivered >= boards.BADGE_FROM else None
 
 
 @extra("desk", template="galleries/extra_desk.html")
