@@ -92,11 +92,7 @@ def sitter_of(gallery: Gallery) -> Client | None:
 
 def locked(gallery_id: int) -> Gallery:
     """The gallery under its row lock, for a change of its picks."""
-    return (
-        Gallery.objects.select_for_update(of=("self",))
-        .select_related("shoot__booking__location", "shoot__booking__payer", "shoot__sitter")
-        .get(pk=gallery_id)
-    )
+    return deadlines.locked(gallery_id)
 
 
 def why_closed(gallery: Gallery, *, by: Actor) -> str:
