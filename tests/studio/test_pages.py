@@ -131,7 +131,7 @@ def test_every_desk_link_leads_somewhere() -> None:
 @pytest.mark.parametrize("is_demo", [True, False])
 def test_demo_says_so_on_every_page(client: Client, settings: Any, is_demo: bool) -> None:
     settings.DEMO = is_demo
-    assert ("A demo: invented people" in client.get(reverse("ask_for_link")).content.decode()) is is_demo
+    assert ("A demo: no money moves" in client.get(reverse("ask_for_link")).content.decode()) is is_demo
 
 
 @pytest.mark.parametrize(
