@@ -1,6 +1,8 @@
 """Importing registers every bench of the galleries."""
 
+from galleries.benches import deadlines as _deadlines
+from galleries.benches import guard as _guard
 from galleries.benches import renditions as _renditions
 from galleries.benches import zip as _zip
 
-__all__ = ["_renditions", "_zip"]
+__all__ = ["_deadlines", "_guard", "_renditions", "_zip"]

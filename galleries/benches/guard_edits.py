@@ -68,14 +68,16 @@ def smaller_nose(image: Image, face: Face, rng: np.random.Generator) -> Image:
 def lifted_mouth(image: Image, face: Face, rng: np.random.Generator) -> Image:
     """The corners of the mouth up by three per cent of IOD."""
     iod = face.eye_distance
-    weight = sum(_bump(image, *map(float, face.points[corner]), 0.4 * iod, 0.4 * iod) for corner in (61, 291))
+    corners = (face.points[61], face.points[291])
+    weight = sum(_bump(image, float(x), float(y), 0.4 * iod, 0.4 * iod) for x, y in corners)
     return _warped(image, 0 * weight, weight * 0.03 * iod)
 
 
 def shorter_chin(image: Image, face: Face, rng: np.random.Generator) -> Image:
     """The chin up by three per cent of IOD."""
     iod = face.eye_distance
-    weight = _bump(image, *map(float, face.points[152]), 0.8 * iod, 0.6 * iod)
+    x, y = (float(value) for value in face.points[152])
+    weight = _bump(image, x, y, 0.8 * iod, 0.6 * iod)
     return _warped(image, 0 * weight, weight * 0.03 * iod)
 
 

@@ -25,7 +25,7 @@ LEAST_FINE = 1.6  # pixels: in a small picture the pores' own band is left alone
 EVEN_SHARE = 0.45  # of the middle band, at full strength
 EVEN_MOST = 2.6  # ΔL the evening may move a pixel
 UNDER_EYE_SHARE, UNDER_EYE_MOST = 0.35, 3.5  # of the gap to the cheek; ΔL
-SPOT_RED, SPOT_DARK = 2.2, -4.5  # Δa* that makes a spot; ΔL below which it is a mole, which stays
+SPOT_RED, SPOT_DARK = 2.2, -6.0  # Δa* that makes a spot; ΔL below which it is a mole, which stays
 NEUTRAL_MOST, CAST_MOST, CAST_SHARE = 9.0, 4.0, 0.6
 
 type Lab = np.ndarray[Any, np.dtype[np.float32]]
@@ -334,13 +334,14 @@ def _shrunk(mask: Mask, radius: float) -> Mask:
 
 def _healed(lab: Lab, skin: Mask, iod: float) -> Lab:
     """Small reddish spots, not darker than their surroundings by much, brought to them. Moles and freckles stay."""
+    whole = _shrunk(_grown(skin, 0.04 * iod), 0.04 * iod)  # a spot is skin too, though it has another colour
     around = within(lab, skin, 0.06 * iod)
     spot = blurred(lab, 0.010 * iod) - around
     red = np.clip((spot[..., 1] - SPOT_RED) / 1.2, 0, 1)
     light = np.clip((spot[..., 0] - SPOT_DARK) / 1.5, 0, 1)
     brown = np.clip((3.5 - spot[..., 2]) / 1.5, 0, 1)  # freckles are yellower than they are red
-    small = _small_only((red * light * brown * skin > 0.2).astype(np.uint8), iod)
-    near = blurred(small * np.minimum(1, red * light * brown * 1.5) * skin, 0.008 * iod)
+    small = _small_only((red * light * brown * whole > 0.2).astype(np.uint8), iod)
+    near = blurred(small * np.minimum(1, red * light * brown * 1.5) * whole, 0.008 * iod)
     return np.asarray(
         -spot * np.clip(near, 0, 1)[..., None] * np.array([0.7, 0.9, 0.6], np.float32), np.float32
     )
