@@ -277,15 +277,15 @@ def _length(request: HttpRequest) -> int | None:
 def _body(request: HttpRequest) -> Iterator[bytes]:
     """The piece as it comes, never whole in memory. Raises Interrupted when the line is lost."""
     line = request.META.get("gunicorn.socket")
-    if line is not None:
-        line.settimeout(STALL_SECONDS)
     is_chunked = _length(request) is None and request.META.get("wsgi.input_terminated")
     source = request.META["wsgi.input"] if is_chunked else request
-    while True:
-        try:
-            chunk = source.read(PIECE)
-        except (UnreadablePostError, OSError) as error:
-            raise receiving.Interrupted(_("The connection was lost. What arrived is kept.")) from error
-        if not chunk:
-            return
-        yield chunk
+    try:
+        if line is not None:
+            line.settimeout(STALL_SECONDS)
+        while chunk := source.read(PIECE):
+            yield chunk
+    except (UnreadablePostError, OSError) as error:
+        raise receiving.Interrupted(_("The connection was lost. What arrived is kept.")) from error
+    finally:
+        if line is not None:
+            line.settimeout(None)  # the same line may carry a long download next

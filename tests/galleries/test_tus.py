@@ -527,3 +527,24 @@ def test_receive_file_leaves_nothing_when_it_fails(gallery: Gallery, tmp_path: P
         receiving.receive_file(path, gallery=gallery, source="ingest", by=WORKER, now=timezone.now())
     assert Upload.objects.get().status == "abandoned"
     assert jobs.work_next(now=timezone.now()) is False
+
+
+def test_a_silent_sender_is_given_up_after_half_a_minute(rf) -> None:
+    class Wire:
+        told: list[float | None] = []
+
+        def settimeout(self, seconds: float | None) -> None:
+            self.told.append(seconds)
+
+    request = rf.patch("/uploads/x", data=b"abc", **BODY)
+    request.META["gunicorn.socket"] = Wire()
+    assert list(tus._body(request)) == [b"abc"]
+    assert Wire.told == [30, None]  # and the line is as it was for what comes next
+
+    def silent(size: int) -> bytes:
+        raise TimeoutError
+
+    request.read = silent
+    with pytest.raises(receiving.Interrupted):
+        list(tus._body(request))
+    assert Wire.told[-1] is None
