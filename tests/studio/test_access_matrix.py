@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -260,7 +261,7 @@ OURS = sorted(
 
 def ask(browser: Client, method: str, address: str) -> HttpResponseBase:
     """The answer, with everything it did taken back."""
-    cookies = browser.cookies.copy()
+    cookies = deepcopy(browser.cookies)
     with transaction.atomic():
         response: HttpResponseBase = getattr(browser, method)(address)
         transaction.set_rollback(True)
