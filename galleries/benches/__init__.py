@@ -3,6 +3,7 @@
 from galleries.benches import deadlines as _deadlines
 from galleries.benches import guard as _guard
 from galleries.benches import renditions as _renditions
+from galleries.benches import retouch as _retouch
 from galleries.benches import zip as _zip
 
-__all__ = ["_deadlines", "_guard", "_renditions", "_zip"]
+__all__ = ["_deadlines", "_guard", "_renditions", "_retouch", "_zip"]

@@ -18,7 +18,7 @@ cv2.setNumThreads(1)
 
 def once(source: Path) -> int:
     """Three JPEGs from one decode; returns their bytes."""
-    half = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
+    half = np.asarray(cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_REDUCED_COLOR_2))
     total = 0
     for edge in (2048, 1600, 400):
         scale = edge / max(half.shape[:2])

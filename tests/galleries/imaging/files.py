@@ -143,7 +143,8 @@ def dng(width: int = 640, height: int = 480, *, preview: bytes = b"", cut: int =
         child = _preview_directory(preview, sub)
         entries = [entry if entry[0] != 330 else (330, 4, 1, struct.pack("<I", sub)) for entry in entries]
     data = exif([*entries, (273, 4, 1, struct.pack("<I", start))]).ljust(start, b"\0") + pixels + child
-    return data[: len(data) - cut]
+    whole: bytes = data[: len(data) - cut]
+    return whole
 
 
 def _preview_directory(preview: bytes, at: int) -> bytes:

@@ -1,0 +1,95 @@
+"""`manage.py bench retouch`: CPU seconds of a draft, a draft on the screen and the guard, beside a full-size filter.
+
+The peer is what a studio would script instead: OpenCV's bilateral filter over the face at full size.
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+
+from galleries.benches.camera_frames import camera_frame
+from galleries.imaging import faces
+from galleries.imaging.child import Child
+from galleries.imaging.guard import GuardReport
+from galleries.imaging.jobs import Drafted, DraftOrder, MeasureOrder, RenderOrder, upright_pixels
+from galleries.imaging.recipes import SCREEN
+from galleries.imaging.refusals import Refusal
+from galleries.imaging.render import Rendering
+from galleries.imaging.retouch import DEFAULTS, Region, draft
+from studio.benching import BenchOptions, BenchResult, bench
+
+MEGA = 1_000_000
+
+
+@bench("retouch")
+def run(options: BenchOptions) -> BenchResult:
+    """Each step in its own process, as a worker runs it; the correction alone and the peer in this one."""
+    if not faces.are_available():
+        raise RuntimeError("The face models are missing: manage.py fetch_face_models")
+    child = Child(knows_faces=True)
+    with tempfile.TemporaryDirectory(prefix="likeness-bench-") as folder:
+        source = camera_frame(Path(folder) / "frame.jpg")
+        try:
+            steps = [_steps(child, source, Path(folder)) for _ in range(options.runs + 1)][1:]
+        finally:
+            child.close()
+        correction, filtered, face_megapixels = _correction(source, 1 if options.quick else options.runs)
+    spent = {name: round(median(step[name] for step in steps), 3) for name in steps[0]}
+    figures: dict[str, float | int | str] = {f"{name}_cpu_seconds": value for name, value in spent.items()}
+    figures |= {"correction_cpu_seconds": correction, "face_megapixels": face_megapixels}
+    peers: dict[str, dict[str, float | int | str]] = {"bilateral_full_size": {"cpu_seconds": filtered}}
+    ratios = {"bilateral_full_size": round(filtered / correction, 1)}
+    conditions: dict[str, str | int | float] = {
+        "megapixels": 24,
+        "runs": options.runs,
+        "cores": os.cpu_count() or 1,
+        "load": round(os.getloadavg()[0], 1),
+    }
+    lines = [f"{'step':34}{'CPU s':>8}"]
+    lines += [f"{name.replace('_', ' '):34}{value:8.3f}" for name, value in spent.items()]
+    lines.append(f"{f'correction of a {face_megapixels} MP face':34}{correction:8.3f}")
+    lines.append(f"{'bilateral filter of that face':34}{filtered:8.3f}")
+    return BenchResult(figures, peers, ratios, conditions, "\n".join(lines))
+
+
+def _steps(child: Child, source: Path, folder: Path) -> dict[str, float]:
+    """One frame's way: draft, screen rendition, draft on the screen, guard."""
+    drafted = folder / "draft.jpg"
+    whole = child.ask("draft", DraftOrder(source, drafted), Drafted)
+    made = child.ask("make", RenderOrder(source, folder, (SCREEN,)), Rendering)
+    if isinstance(whole.value, Refusal) or isinstance(made.value, Refusal):
+        raise RuntimeError("the bench picture was refused")
+    screen = made.value.files[0].path
+    shown = child.ask("draft", DraftOrder(screen, folder / "shown.jpg", edge=1400, quality=82), Drafted)
+    measured = child.ask("measure", MeasureOrder(source, drafted), GuardReport)
+    return {
+        "draft_24mp_frame": whole.cost.cpu_seconds,
+        "draft_on_screen": shown.cost.cpu_seconds,
+        "guard": measured.cost.cpu_seconds,
+    }
+
+
+def _correction(source: Path, runs: int) -> tuple[float, float, float]:
+    """CPU seconds of the correction alone and of the peer, and the face region's megapixels."""
+    image, _ = upright_pixels(source, 0)
+    found = faces.find(image)
+    region = Region.of(image, found[0], margin=0.35)
+    if region is None:
+        raise RuntimeError("the bench picture has no face")
+    part = np.ascontiguousarray(image[region.top : region.bottom, region.left : region.right])
+    face = found[0].moved(-region.left, -region.top)
+    ours, theirs = [], []
+    for _ in range(runs):
+        start = time.process_time()
+        draft(part, [face], DEFAULTS)
+        ours.append(time.process_time() - start)
+        start = time.process_time()
+        cv2.bilateralFilter(part, 25, 28, 8)
+        theirs.append(time.process_time() - start)
+    size = round(part.shape[0] * part.shape[1] / MEGA, 1)
+    return round(median(ours), 3), round(median(theirs), 3), size
