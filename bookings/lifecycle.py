@@ -23,7 +23,7 @@ from studio import outbox
 from studio.actors import WORKER, Actor, ActorKind
 from studio.happenings import tell
 from studio.models import Closure, Location, OpeningHours, StatusChange
-from studio.templatetags.studio_tags import money
+from studio.templatetags.studio_tags import local, money
 from studio.transitions import move
 
 log = logging.getLogger(__name__)
@@ -192,6 +192,7 @@ def _write_times(
 
 
 def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, reason: str) -> None:
+    times = [local(moment, booking.location) for moment in (was_at, booking.starts_at)]
     StatusChange.objects.create(
         model=booking._meta.label_lower,
         object_id=booking.pk,
@@ -201,7 +202,7 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
         actor_kind=by.kind,
         actor_id=by.id,
         actor_label=by.label,
-        reason=f"{was_at.isoformat()} → {booking.starts_at.isoformat()} {reason}".strip()[:500],
+        reason=f"{times[0]} → {times[1]}. {reason}".strip()[:500],
         at=now,
     )
     tell("booking_moved", booking=booking, by=by, now=now)

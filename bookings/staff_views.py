@@ -1,5 +1,6 @@
 """The day on the desk: who comes, who is here, who is done; one booking with its money and its way."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from bookings import extras, lifecycle, payments
 from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
-from bookings.statuses import BookingStatus
+from bookings.statuses import BookingStatus, ShootStatus
 from bookings.views import forecast_of, summary_of
 from studio.access import staff
 from studio.accounts import require
@@ -69,6 +70,21 @@ def bookings(request: HttpRequest) -> HttpResponse:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of what happened to a booking or its shoot."""
+
+    change: StatusChange
+
+    @property
+    def words(self) -> str:
+        """The new status as the badges call it; a move changes none."""
+        if self.change.verb == "move_to":
+            return _("Moved")
+        statuses = ShootStatus if self.change.model == Shoot._meta.label_lower else BookingStatus
+        return str(dict(statuses.choices).get(self.change.after, self.change.after))
+
+
 def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict[str, Any]:
     """Everything the studio sees of one booking."""
     shoot_ids = list(found.shoots.values_list("pk", flat=True))
@@ -79,13 +95,13 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
     return {
         "booking": found,
         "balance": balance,
-        "claims": found.claims.select_related("resource").order_by("works_from", "pk"),
+        "claims": found.claims.filter(is_active=True).select_related("resource").order_by("works_from", "pk"),
         "payments": [row.payment for row in found.allocations.select_related("payment") if row.payment],
         "refunds": [row.refund for row in found.allocations.select_related("refund") if row.refund],
         "mails": Message.objects.filter(about_model="bookings.booking", about_id=found.pk).order_by("-pk")[
             :30
         ],
-        "history": StatusChange.objects.filter(about).order_by("pk"),
+        "history": [Event(change) for change in StatusChange.objects.filter(about).order_by("pk")],
         "forecast": forecast_of(found),
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "payment_form": PaymentForm(initial={"amount": _major(balance.due, found.currency)}),
