@@ -502,7 +502,7 @@ class Job(HasStatus):
 
 
 class Delivery(models.Model):
-    """One release of finals, numbered. Partial and repeated deliveries are further rows; files are never overwritten."""
+    """One release of finals, numbered. Partial and repeated ones are further rows; files are never overwritten."""
 
     gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="deliveries")
     number = models.PositiveSmallIntegerField()

@@ -1,4 +1,4 @@
-"""The studio itself: its people, places, hours and closures, and the rows every app writes (messages, links, changes)."""
+"""The studio: its people, places, hours and closures, and the rows every app writes (messages, links, changes)."""
 
 import secrets
 from datetime import time

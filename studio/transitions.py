@@ -8,7 +8,7 @@ their side effects 382 times when measured; with either guard, 100.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from django.db import models, transaction
 
@@ -49,10 +49,7 @@ class HasStatus(models.Model):
         abstract = True
 
 
-M = TypeVar("M", bound=HasStatus)
-
-
-def begin(instance: M, *, by: Actor, now: datetime) -> M:
+def begin[M: HasStatus](instance: M, *, by: Actor, now: datetime) -> M:
     """Save a new row and record its first status."""
     with transaction.atomic():
         instance.save(force_insert=True)
@@ -61,7 +58,7 @@ def begin(instance: M, *, by: Actor, now: datetime) -> M:
 
 
 @transaction.atomic
-def move(
+def move[M: HasStatus](
     model: type[M], pk: int, verb: str, *, by: Actor, now: datetime, reason: str = "", **fields: object
 ) -> M | None:
     """Move one row by its table, under its lock. None if somebody already did.
@@ -87,7 +84,7 @@ def move(
 
 
 @transaction.atomic
-def move_where(
+def move_where[M: HasStatus](
     queryset: "models.QuerySet[M]", verb: str, *, by: Actor, now: datetime, reason: str = "", limit: int = 500
 ) -> list[int]:
     """Move every row of the queryset that the verb allows; return their ids. Rows locked by others are left alone.

@@ -30,7 +30,7 @@ def make_photos(gallery: Gallery, count: int, *, now: datetime, **fields: object
 
 
 def store_original(photo: Photo, *, now: datetime, path: Path = GRACE_HOPPER) -> PhotoFile:
-    """Put a portrait into the originals store as this photo's file; its number behind the picture's end tells it apart."""
+    """Put a portrait into the originals store as this photo's file; the number at its end tells it apart."""
     key = storage.random_key(f"s{photo.gallery.shoot.public_id}", path.suffix)
     kept = storage.put(storage.originals(), key, BytesIO(path.read_bytes() + b"%d" % photo.number))
     return PhotoFile.objects.create(

@@ -187,7 +187,7 @@ def test_verify_names_a_promise_that_does_not_recompute(
 
 
 def test_the_sweep_reads_only_what_is_due(gallery: Gallery, django_assert_num_queries: object) -> None:
-    """The alarm column is what the sweep asks for; galleries not yet due cost nothing; one more query asks for late policies."""
+    """Galleries not yet due cost nothing: one query for alarms, one for late policies."""
     started(gallery)
     with django_assert_num_queries(2):  # type: ignore[operator]
         assert alarms.sweep(now=at(24, 17)) == 0

@@ -214,10 +214,9 @@ class Worker:
 
 
 @pytest.fixture
-def own_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_handlers", {})
     monkeypatch.setattr(jobs, "_MODULES", ())
-    yield
 
 
 @pytest.mark.races

@@ -27,5 +27,6 @@ def large_portrait(
     image = image.crop((image.width - width) // 2, (image.height - height) // 4, width, height).copy_memory()
     noise = np.random.default_rng(seed).normal(0.0, 3.0, (512, 512)).astype(np.float32)
     tile = pyvips.Image.new_from_array(noise).replicate(-(-width // 512), -(-height // 512)).crop(0, 0, width, height)
-    (image + tile).cast("uchar").copy(interpretation="srgb").jpegsave(str(target), Q=94, subsample_mode="on", keep="none")
+    frame = (image + tile).cast("uchar").copy(interpretation="srgb")
+    frame.jpegsave(str(target), Q=94, subsample_mode="on", keep="none")
     return target

@@ -18,7 +18,7 @@ LOOK_EVERY_SECONDS = 0.2
 
 
 class Command(BaseCommand):
-    help = "Watch a folder. Files go to whoever is checked in at the room, or to one booking; then to done/ or refused/."
+    help = "Watch a folder. Files go to whoever is checked in at the room, or to a booking; then to done/ or refused/."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
