@@ -1,7 +1,6 @@
 """Jobs: nothing lost, nothing doubled, nothing silent, the most urgent first."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
