@@ -7,15 +7,21 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Min, Q, QuerySet
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from galleries import deadlines, risk
-from galleries.models import Breach, Gallery, Job, Pause, Photo, Pick, Retouch
+from galleries.models import Breach, Gallery, Job, Pause, PauseReason, Photo, Pick, Retouch
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus
 from studio.models import Role, User
 
 CHOOSING = (GalleryStatus.OPEN, GalleryStatus.PROOFING)
+WAITS: dict[str, Promise] = {  # what the client sees in the second person
+    PauseReason.CHOOSING: gettext_lazy("Is choosing the pictures."),
+    PauseReason.APPROVING: gettext_lazy("Is looking at the retouched pictures."),
+    PauseReason.BALANCE: gettext_lazy("Has the balance still to pay."),
+}
 BADGE_FROM = 20  # deliveries, before the rate is shown to the public
 
 
@@ -87,8 +93,8 @@ def board(*, now: datetime, limit: int = 100) -> Board:
     pauses = _open_pauses(paused)
     for pk in paused:
         pause = pauses.get(pk)
-        reason = pause.get_reason_display() if pause else _("Nothing is promised yet.")
-        found.waiting.append(Line(rows[pk], None, _("Waiting for the client: %s") % reason, _("Remind")))
+        reason = str(WAITS.get(pause.reason, "")) if pause else _("Nothing is promised yet.")
+        found.waiting.append(Line(rows[pk], None, reason, _("Write or call if it takes long")))
     return found
 
 
@@ -120,9 +126,11 @@ def _retouchers() -> list[int]:
 
 
 def _rows(pks: Iterable[int]) -> dict[int, Gallery]:
+    shown = ("public_id", "deliver_by", "status", "assigned_to_id", "shoot__code", "shoot__sitter__name")
     rows = Gallery.objects.filter(pk__in=list(pks)).select_related(
-        "shoot__sitter", "shoot__booking__location", "assigned_to"
+        "shoot__sitter", "shoot__booking__location"
     )
+    rows = rows.only(*shown, "shoot__booking__location__zone")
     return {row.pk: row for row in rows}
 
 

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.db.models import Count, Max, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -61,7 +61,11 @@ def days_of(gallery: Gallery) -> list[str]:
         calendar=workdays.calendar_from_json(inputs["calendar"]),
         pauses=workdays.pauses_of(inputs),
     )
-    return [workdays.words(day) for day in days]
+    return [
+        f"{formats.date_format(day.on, 'D j M')}: "
+        + (workdays.words(day) or _("working day %(number)d") % {"number": day.number or 0})
+        for day in days
+    ]
 
 
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)

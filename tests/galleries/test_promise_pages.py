@@ -143,7 +143,7 @@ def test_the_board_says_why_and_what_next() -> None:
         at_work.pk: ("2 pictures to approve.", "Retouch"),
     }
     assert [(line.gallery.pk, line.reason) for line in found.waiting] == [
-        (waiting.pk, "Waiting for the client: You are looking at the retouched pictures")
+        (waiting.pk, "Is looking at the retouched pictures.")
     ]
     assert [line.gallery.pk for line in board.board(now=at(25, 18)).late] == [nothing_yet.pk, at_work.pk]
 
