@@ -305,7 +305,7 @@ def _handed_on(candidate: Candidate, *, now: datetime) -> Outcome:
     receiver = _receivers.get(upload.purpose)
     if receiver is None:
         raise Refused("no_purpose", _("It is not clear what this file is for."))
-    Gallery.objects.select_for_update().get(pk=upload.gallery_id)
+    deadlines.locked(upload.gallery_id)  # as the receiver locks it: the booking first
     upload.sha256, upload.crc32 = stored.sha256, stored.crc32
     by = Actor.user(upload.by) if isinstance(upload.by, User) else WORKER
     receiver(upload=upload, format=picture.format, width=picture.width, height=picture.height, by=by, now=now)

@@ -3,7 +3,7 @@
 Two ways lead to a Selection. Choose together: the photographer opens the frames on the big screen while the
 gallery is open, and submits with the client beside them; no pause opens. At home: the proofs are published by
 mail, the clock stands still, and the client picks behind their link. Every change of a pick happens under the
-Gallery's row lock, so a pick and a submission in two tabs are told apart clearly. Lock order: Gallery, Photos.
+Gallery's row lock, so a pick and a submission in two tabs are told apart clearly. Lock order: Booking, Gallery, Photos.
 """
 
 import csv

@@ -3,7 +3,7 @@
 A worker makes a natural draft from the original at full size; the photographer accepts it, adjusts its strengths,
 hands in a file made elsewhere or takes the frame as photographed. Every Version stays and says who made it, from
 what and how. The guard measures each against the original and blocks approval on face shape and skin texture only;
-a person may override with a recorded reason. Approving orders the finals. Lock order: Gallery, then its Retouches.
+a person may override with a recorded reason. Approving orders the finals. Lock order: Booking, Gallery, Retouches.
 """
 
 from galleries.retouching.approval import approve, approve_shown, show_to_client, silence_ends_at, sweep

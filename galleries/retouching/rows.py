@@ -21,9 +21,8 @@ class RetouchRefused(Exception):
 
 
 def locked(retouch_id: int) -> tuple[Gallery, Retouch]:
-    """The gallery and then the retouch, each under its row lock."""
-    gallery_id = Retouch.objects.values_list("gallery_id", flat=True).get(pk=retouch_id)
-    gallery = deadlines.locked(gallery_id)
+    """The booking, the gallery and then the retouch, each under its row lock."""
+    gallery = deadlines.locked(Retouch.objects.values_list("gallery_id", flat=True).get(pk=retouch_id))
     retouch = (
         Retouch.objects.select_for_update(of=("self",))
         .select_related("pick__photo", "approved_version", "shown_version")

@@ -14,7 +14,7 @@ from galleries.proofing import (
     TooManyProofs,
 )
 from galleries.statuses import GalleryStatus
-from studio.models import Message
+from studio.models import Credential, Message
 from studio.transitions import move
 from tests.galleries.framing import ANA, CLIENT, make_photo, make_photos
 from tests.galleries.making import make_gallery
@@ -361,6 +361,7 @@ def test_reminders_come_on_days_one_three_and_seven_once_each(gallery: Gallery) 
     for hours in range(0, 24 * 10, 6):
         proofing.sweep(now=NOW + timedelta(hours=hours))
     assert reminders() == [f"proofs_reminder:{pause.pk}:{day}" for day in (1, 3, 7)]
+    assert Credential.objects.count() == 4  # one link per mail, none per sweep
     body = Message.objects.filter(name="proofs_reminder").order_by("id").first().body_text  # type: ignore[union-attr]
     assert "we finish the pictures your photographer recommends" in body
     assert "Thursday 26 November" in body
