@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from galleries import jobs, renditions
+from galleries import deadlines, jobs, renditions
 from galleries.imaging import child
 from galleries.imaging.jobs import Accepted
 from galleries.imaging.recipes import THUMB, Recipe
