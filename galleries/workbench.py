@@ -193,7 +193,7 @@ REASONS = {
     "face_gone": gettext_lazy("The face of the original was not found in this version."),
     "hidden_skin": gettext_lazy("Too little skin can be seen to measure it."),
 }
-GUARD_WORDS = {
+GUARD_WORDS: dict[str, str | Promise] = {
     Guard.WAITING: gettext_lazy("Measuring"),
     Guard.PASSED: gettext_lazy("Passed"),
     Guard.BLOCKED: gettext_lazy("Blocks"),
