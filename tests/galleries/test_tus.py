@@ -548,3 +548,14 @@ def test_a_silent_sender_is_given_up_after_half_a_minute(rf) -> None:
     with pytest.raises(receiving.Interrupted):
         list(tus._body(request))
     assert Wire.told[-1] is None
+
+
+def test_a_piece_shorter_than_announced_is_an_interruption_and_counts_as_far_as_it_came(
+    gallery: Gallery,
+) -> None:
+    now = timezone.now()
+    upload = receiving.open_upload(gallery=gallery, name="a.jpg", size=1000, by=WORKER, now=now)
+    with pytest.raises(receiving.Interrupted):
+        receiving.append(upload_id=upload.pk, at=0, chunks=[DATA[:400]], length=1000, now=now)
+    upload.refresh_from_db()
+    assert (upload.status, upload.offset) == ("receiving", 400)
