@@ -46,7 +46,9 @@ def deliver(request: HttpRequest, public_id: str) -> HttpResponse:
     """Release the finals now."""
     gallery = get_object_or_404(Gallery, public_id=public_id)
     try:
-        done = delivery.deliver(gallery_id=gallery.pk, by=Actor.user(cast(User, request.user)), now=timezone.now())
+        done = delivery.deliver(
+            gallery_id=gallery.pk, by=Actor.user(cast(User, request.user)), now=timezone.now()
+        )
     except delivery.NotReady as why:
         messages.warning(request, str(why))
     else:

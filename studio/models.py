@@ -103,12 +103,14 @@ class Studio(models.Model):
     copyright_line = models.CharField(max_length=200, blank=True)
     has_public_on_time_badge = models.BooleanField(default=False)
     alert_webhook_url = models.URLField(
-        blank=True, help_text=_("https; gets {\"text\": …} for each warning, as Slack and others take it.")
+        blank=True, help_text=_('https; gets {"text": …} for each warning, as Slack and others take it.')
     )
     review_url = models.URLField(
         blank=True, help_text=_("Where clients may write a review; asked once, of everybody, after delivery.")
     )
-    cover_key = models.CharField(max_length=200, blank=True, help_text=_("Picture of the front page, in the store."))
+    cover_key = models.CharField(
+        max_length=200, blank=True, help_text=_("Picture of the front page, in the store.")
+    )
     cover_width = models.PositiveIntegerField(default=0)
     cover_height = models.PositiveIntegerField(default=0)
 

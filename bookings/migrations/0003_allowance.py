@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('bookings', '0002_payment_once'),
+        ("bookings", "0002_payment_once"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='booking',
-            name='allowance',
-            field=models.PositiveIntegerField(default=0, help_text='taken off the price since, because the studio was late'),
+            model_name="booking",
+            name="allowance",
+            field=models.PositiveIntegerField(
+                default=0, help_text="taken off the price since, because the studio was late"
+            ),
         ),
     ]

@@ -2,431 +2,1078 @@
 
 import django.core.validators
 import django.db.models.deletion
-import studio.models
 from django.conf import settings
 from django.db import migrations, models
 
+import studio.models
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('bookings', '0001_bookings'),
+        ("bookings", "0001_bookings"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Gallery',
+            name="Gallery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=studio.models.public_id, editable=False, max_length=24, unique=True)),
-                ('status', models.CharField(choices=[('open', 'Being photographed'), ('proofing', 'Client is choosing'), ('retouching', 'Being retouched'), ('approving', 'Client is looking first'), ('ready', 'Ready to deliver'), ('delivered', 'Delivered'), ('cancelled', 'Cancelled')], default='open', max_length=20)),
-                ('finals_included', models.PositiveSmallIntegerField()),
-                ('client_looks_first', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField()),
-                ('clock_started_at', models.DateTimeField(help_text='when the shoot ended', null=True)),
-                ('deliver_by', models.DateTimeField(null=True)),
-                ('first_deliver_by', models.DateTimeField(help_text='as first promised; reports count against deliver_by', null=True)),
-                ('promise', models.JSONField(default=dict)),
-                ('proofs_published_at', models.DateTimeField(null=True)),
-                ('selection_submitted_at', models.DateTimeField(null=True)),
-                ('ready_at', models.DateTimeField(null=True)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('reopened_at', models.DateTimeField(null=True)),
-                ('was_on_time', models.BooleanField(help_text='of the first delivery', null=True)),
-                ('finals_expire_at', models.DateTimeField(null=True)),
-                ('proofs_expire_at', models.DateTimeField(null=True)),
-                ('free_changes_left', models.PositiveSmallIntegerField(default=1)),
-                ('assigned_to', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='galleries', to=settings.AUTH_USER_MODEL)),
-                ('shoot', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='gallery', to='bookings.shoot')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=studio.models.public_id, editable=False, max_length=24, unique=True
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("open", "Being photographed"),
+                            ("proofing", "Client is choosing"),
+                            ("retouching", "Being retouched"),
+                            ("approving", "Client is looking first"),
+                            ("ready", "Ready to deliver"),
+                            ("delivered", "Delivered"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="open",
+                        max_length=20,
+                    ),
+                ),
+                ("finals_included", models.PositiveSmallIntegerField()),
+                ("client_looks_first", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField()),
+                ("clock_started_at", models.DateTimeField(help_text="when the shoot ended", null=True)),
+                ("deliver_by", models.DateTimeField(null=True)),
+                (
+                    "first_deliver_by",
+                    models.DateTimeField(
+                        help_text="as first promised; reports count against deliver_by", null=True
+                    ),
+                ),
+                ("promise", models.JSONField(default=dict)),
+                ("proofs_published_at", models.DateTimeField(null=True)),
+                ("selection_submitted_at", models.DateTimeField(null=True)),
+                ("ready_at", models.DateTimeField(null=True)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                ("reopened_at", models.DateTimeField(null=True)),
+                ("was_on_time", models.BooleanField(help_text="of the first delivery", null=True)),
+                ("finals_expire_at", models.DateTimeField(null=True)),
+                ("proofs_expire_at", models.DateTimeField(null=True)),
+                ("free_changes_left", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "assigned_to",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="galleries",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "shoot",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="gallery",
+                        to="bookings.shoot",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'galleries',
+                "verbose_name_plural": "galleries",
             },
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('delivered_at', models.DateTimeField()),
-                ('is_partial', models.BooleanField(default=False)),
-                ('words', models.CharField(blank=True, help_text='what changed since the last one', max_length=300)),
-                ('actor_kind', models.CharField(choices=[('user', 'Studio'), ('client', 'Client'), ('worker', 'Likeness'), ('stripe', 'Stripe')], max_length=10)),
-                ('actor_id', models.BigIntegerField(null=True)),
-                ('actor_label', models.CharField(blank=True, max_length=200)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='galleries.gallery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField()),
+                ("delivered_at", models.DateTimeField()),
+                ("is_partial", models.BooleanField(default=False)),
+                (
+                    "words",
+                    models.CharField(blank=True, help_text="what changed since the last one", max_length=300),
+                ),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[
+                            ("user", "Studio"),
+                            ("client", "Client"),
+                            ("worker", "Likeness"),
+                            ("stripe", "Stripe"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField(null=True)),
+                ("actor_label", models.CharField(blank=True, max_length=200)),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="galleries.gallery",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.CreateModel(
-            name='DeadlineNotice',
+            name="DeadlineNotice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('one_day', 'one working day left'), ('four_hours', 'four working hours left'), ('one_hour', 'one hour left'), ('overdue', 'overdue')], max_length=20)),
-                ('deliver_by', models.DateTimeField()),
-                ('given_at', models.DateTimeField()),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='galleries.gallery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("one_day", "one working day left"),
+                            ("four_hours", "four working hours left"),
+                            ("one_hour", "one hour left"),
+                            ("overdue", "overdue"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("deliver_by", models.DateTimeField()),
+                ("given_at", models.DateTimeField()),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notices",
+                        to="galleries.gallery",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Breach',
+            name="Breach",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('deliver_by', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField()),
-                ('new_deliver_by', models.DateTimeField(help_text='the new time the client was told', null=True)),
-                ('cause', models.CharField(blank=True, help_text='recorded by a person', max_length=300)),
-                ('late_policy', models.CharField(default='proposed', help_text='proposed, done, waived, none', max_length=20)),
-                ('late_policy_at', models.DateTimeField(null=True)),
-                ('late_policy_reason', models.CharField(blank=True, max_length=300)),
-                ('late_policy_amount', models.PositiveIntegerField(default=0)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='breaches', to='galleries.gallery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("deliver_by", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField()),
+                (
+                    "new_deliver_by",
+                    models.DateTimeField(help_text="the new time the client was told", null=True),
+                ),
+                ("cause", models.CharField(blank=True, help_text="recorded by a person", max_length=300)),
+                (
+                    "late_policy",
+                    models.CharField(
+                        default="proposed", help_text="proposed, done, waived, none", max_length=20
+                    ),
+                ),
+                ("late_policy_at", models.DateTimeField(null=True)),
+                ("late_policy_reason", models.CharField(blank=True, max_length=300)),
+                ("late_policy_amount", models.PositiveIntegerField(default=0)),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="breaches",
+                        to="galleries.gallery",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Pause',
+            name="Pause",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.CharField(choices=[('choosing', 'You are choosing your pictures'), ('approving', 'You are looking at the retouched pictures'), ('balance', 'The balance is still to be paid')], max_length=20)),
-                ('opened_at', models.DateTimeField()),
-                ('begins_at', models.DateTimeField(help_text='later than opened_at when opened shortly before a closing')),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('opened_by', models.CharField(max_length=200)),
-                ('ended_by', models.CharField(blank=True, max_length=200)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pauses', to='galleries.gallery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("choosing", "You are choosing your pictures"),
+                            ("approving", "You are looking at the retouched pictures"),
+                            ("balance", "The balance is still to be paid"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("opened_at", models.DateTimeField()),
+                (
+                    "begins_at",
+                    models.DateTimeField(
+                        help_text="later than opened_at when opened shortly before a closing"
+                    ),
+                ),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("opened_by", models.CharField(max_length=200)),
+                ("ended_by", models.CharField(blank=True, max_length=200)),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pauses",
+                        to="galleries.gallery",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['opened_at'],
+                "ordering": ["opened_at"],
             },
         ),
         migrations.CreateModel(
-            name='Photo',
+            name="Photo",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=studio.models.public_id, editable=False, max_length=24, unique=True)),
-                ('number', models.PositiveIntegerField(help_text="the client's name for it in this gallery: 1, 2, 3 …")),
-                ('name', models.CharField(help_text="the camera's file name, told apart where it came twice", max_length=255)),
-                ('captured_at', models.DateTimeField(null=True)),
-                ('camera', models.CharField(blank=True, max_length=120)),
-                ('lens', models.CharField(blank=True, max_length=120)),
-                ('exposure', models.JSONField(default=dict, help_text='seconds, f_number, iso, focal_length')),
-                ('width', models.PositiveIntegerField(help_text='upright')),
-                ('height', models.PositiveIntegerField()),
-                ('dominant_colour', models.CharField(blank=True, max_length=7)),
-                ('faces', models.PositiveSmallIntegerField(help_text='how many; no landmarks are kept', null=True)),
-                ('rating', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(5)])),
-                ('is_recommended', models.BooleanField(default=False, help_text="the photographer's mark")),
-                ('is_rejected', models.BooleanField(default=False)),
-                ('is_hidden', models.BooleanField(default=False, help_text='hidden by the client for every viewer')),
-                ('is_published', models.BooleanField(default=False)),
-                ('accepted_at', models.DateTimeField()),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='photos', to='galleries.gallery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=studio.models.public_id, editable=False, max_length=24, unique=True
+                    ),
+                ),
+                (
+                    "number",
+                    models.PositiveIntegerField(
+                        help_text="the client's name for it in this gallery: 1, 2, 3 …"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="the camera's file name, told apart where it came twice", max_length=255
+                    ),
+                ),
+                ("captured_at", models.DateTimeField(null=True)),
+                ("camera", models.CharField(blank=True, max_length=120)),
+                ("lens", models.CharField(blank=True, max_length=120)),
+                (
+                    "exposure",
+                    models.JSONField(default=dict, help_text="seconds, f_number, iso, focal_length"),
+                ),
+                ("width", models.PositiveIntegerField(help_text="upright")),
+                ("height", models.PositiveIntegerField()),
+                ("dominant_colour", models.CharField(blank=True, max_length=7)),
+                (
+                    "faces",
+                    models.PositiveSmallIntegerField(help_text="how many; no landmarks are kept", null=True),
+                ),
+                (
+                    "rating",
+                    models.PositiveSmallIntegerField(
+                        default=0, validators=[django.core.validators.MaxValueValidator(5)]
+                    ),
+                ),
+                ("is_recommended", models.BooleanField(default=False, help_text="the photographer's mark")),
+                ("is_rejected", models.BooleanField(default=False)),
+                (
+                    "is_hidden",
+                    models.BooleanField(default=False, help_text="hidden by the client for every viewer"),
+                ),
+                ("is_published", models.BooleanField(default=False)),
+                ("accepted_at", models.DateTimeField()),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="photos",
+                        to="galleries.gallery",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.CreateModel(
-            name='Pick',
+            name="Pick",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('words', models.TextField(blank=True, help_text="the client's note")),
-                ('use', models.CharField(blank=True, help_text='LinkedIn, website, press', max_length=60)),
-                ('picked_at', models.DateTimeField()),
-                ('actor_kind', models.CharField(choices=[('user', 'Studio'), ('client', 'Client'), ('worker', 'Likeness'), ('stripe', 'Stripe')], max_length=10)),
-                ('actor_label', models.CharField(blank=True, max_length=200)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='picks', to='galleries.gallery')),
-                ('photo', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='pick', to='galleries.photo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("words", models.TextField(blank=True, help_text="the client's note")),
+                ("use", models.CharField(blank=True, help_text="LinkedIn, website, press", max_length=60)),
+                ("picked_at", models.DateTimeField()),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[
+                            ("user", "Studio"),
+                            ("client", "Client"),
+                            ("worker", "Likeness"),
+                            ("stripe", "Stripe"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("actor_label", models.CharField(blank=True, max_length=200)),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="picks",
+                        to="galleries.gallery",
+                    ),
+                ),
+                (
+                    "photo",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="pick", to="galleries.photo"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['picked_at', 'id'],
+                "ordering": ["picked_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Rendition',
+            name="Rendition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=studio.models.public_id, editable=False, max_length=24, unique=True)),
-                ('recipe', models.CharField(max_length=40)),
-                ('recipe_version', models.PositiveSmallIntegerField()),
-                ('digest', models.CharField(max_length=16)),
-                ('key', models.CharField(max_length=200, unique=True)),
-                ('format', models.CharField(default='jpeg', max_length=10)),
-                ('width', models.PositiveIntegerField()),
-                ('height', models.PositiveIntegerField()),
-                ('size', models.BigIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('crc32', models.BigIntegerField()),
-                ('flags', models.JSONField(default=list, help_text='e.g. no_face, missing_headroom, corrupt_profile')),
-                ('made_at', models.DateTimeField()),
-                ('photo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='renditions', to='galleries.photo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=studio.models.public_id, editable=False, max_length=24, unique=True
+                    ),
+                ),
+                ("recipe", models.CharField(max_length=40)),
+                ("recipe_version", models.PositiveSmallIntegerField()),
+                ("digest", models.CharField(max_length=16)),
+                ("key", models.CharField(max_length=200, unique=True)),
+                ("format", models.CharField(default="jpeg", max_length=10)),
+                ("width", models.PositiveIntegerField()),
+                ("height", models.PositiveIntegerField()),
+                ("size", models.BigIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("crc32", models.BigIntegerField()),
+                (
+                    "flags",
+                    models.JSONField(
+                        default=list, help_text="e.g. no_face, missing_headroom, corrupt_profile"
+                    ),
+                ),
+                ("made_at", models.DateTimeField()),
+                (
+                    "photo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="renditions",
+                        to="galleries.photo",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Download',
+            name="Download",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('credential_id', models.BigIntegerField(null=True)),
-                ('holder_label', models.CharField(blank=True, max_length=200)),
-                ('what', models.CharField(help_text='a file name, or zip and its size', max_length=160)),
-                ('started_at', models.DateTimeField()),
-                ('first_byte', models.BigIntegerField(default=0)),
-                ('bytes_sent', models.BigIntegerField(default=0)),
-                ('is_complete', models.BooleanField(default=False, help_text='the last byte was sent')),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='downloads', to='galleries.gallery')),
-                ('rendition', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='galleries.rendition')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("credential_id", models.BigIntegerField(null=True)),
+                ("holder_label", models.CharField(blank=True, max_length=200)),
+                ("what", models.CharField(help_text="a file name, or zip and its size", max_length=160)),
+                ("started_at", models.DateTimeField()),
+                ("first_byte", models.BigIntegerField(default=0)),
+                ("bytes_sent", models.BigIntegerField(default=0)),
+                ("is_complete", models.BooleanField(default=False, help_text="the last byte was sent")),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="downloads",
+                        to="galleries.gallery",
+                    ),
+                ),
+                (
+                    "rendition",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, to="galleries.rendition"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DeliveredFile',
+            name="DeliveredFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('position', models.PositiveSmallIntegerField(help_text='which pick, from 1')),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='galleries.delivery')),
-                ('rendition', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='galleries.rendition')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("position", models.PositiveSmallIntegerField(help_text="which pick, from 1")),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="galleries.delivery",
+                    ),
+                ),
+                (
+                    "rendition",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="galleries.rendition",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Retouch',
+            name="Retouch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=studio.models.public_id, editable=False, max_length=24, unique=True)),
-                ('status', models.CharField(choices=[('waiting', 'Waiting for a draft'), ('drafted', 'To be retouched'), ('in_review', 'Client is looking'), ('approved', 'Approved'), ('change_asked', 'Change asked for')], default='waiting', max_length=20)),
-                ('created_at', models.DateTimeField()),
-                ('drafted_at', models.DateTimeField(null=True)),
-                ('shown_at', models.DateTimeField(null=True)),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('change_asked_at', models.DateTimeField(null=True)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='retouches', to='galleries.gallery')),
-                ('pick', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='retouch', to='galleries.pick')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=studio.models.public_id, editable=False, max_length=24, unique=True
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting for a draft"),
+                            ("drafted", "To be retouched"),
+                            ("in_review", "Client is looking"),
+                            ("approved", "Approved"),
+                            ("change_asked", "Change asked for"),
+                        ],
+                        default="waiting",
+                        max_length=20,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("drafted_at", models.DateTimeField(null=True)),
+                ("shown_at", models.DateTimeField(null=True)),
+                ("approved_at", models.DateTimeField(null=True)),
+                ("change_asked_at", models.DateTimeField(null=True)),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retouches",
+                        to="galleries.gallery",
+                    ),
+                ),
+                (
+                    "pick",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retouch",
+                        to="galleries.pick",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=studio.models.public_id, editable=False, max_length=24, unique=True)),
-                ('purpose', models.CharField(default='frame', help_text='frame, or hand_in: a finished file of a pick', max_length=20)),
-                ('status', models.CharField(choices=[('receiving', 'Sending'), ('checking', 'Checking'), ('accepted', 'Accepted'), ('refused', 'Refused'), ('abandoned', 'Abandoned')], default='receiving', max_length=20)),
-                ('name', models.CharField(help_text='as the camera or the browser called it', max_length=255)),
-                ('size', models.BigIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('offset', models.BigIntegerField(default=0)),
-                ('declared_sha256', models.CharField(blank=True, max_length=64)),
-                ('sha256', models.CharField(blank=True, help_text='of what was read back', max_length=64)),
-                ('crc32', models.BigIntegerField(null=True)),
-                ('key', models.CharField(help_text='random, ours, in the originals store', max_length=200, unique=True)),
-                ('backend', models.JSONField(default=dict, help_text='what the store needs to go on (S3 upload id and parts)')),
-                ('source', models.CharField(default='desk', help_text='desk, watch, ingest', max_length=20)),
-                ('refusal_code', models.CharField(blank=True, max_length=40)),
-                ('refusal', models.CharField(blank=True, help_text='a sentence for a photographer', max_length=300)),
-                ('is_duplicate', models.BooleanField(default=False, help_text='same bytes as a photo of this gallery')),
-                ('created_at', models.DateTimeField()),
-                ('touched_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='galleries.gallery')),
-                ('retouch', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='galleries.retouch')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=studio.models.public_id, editable=False, max_length=24, unique=True
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        default="frame",
+                        help_text="frame, or hand_in: a finished file of a pick",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("receiving", "Sending"),
+                            ("checking", "Checking"),
+                            ("accepted", "Accepted"),
+                            ("refused", "Refused"),
+                            ("abandoned", "Abandoned"),
+                        ],
+                        default="receiving",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(help_text="as the camera or the browser called it", max_length=255),
+                ),
+                ("size", models.BigIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
+                ("offset", models.BigIntegerField(default=0)),
+                ("declared_sha256", models.CharField(blank=True, max_length=64)),
+                ("sha256", models.CharField(blank=True, help_text="of what was read back", max_length=64)),
+                ("crc32", models.BigIntegerField(null=True)),
+                (
+                    "key",
+                    models.CharField(
+                        help_text="random, ours, in the originals store", max_length=200, unique=True
+                    ),
+                ),
+                (
+                    "backend",
+                    models.JSONField(
+                        default=dict, help_text="what the store needs to go on (S3 upload id and parts)"
+                    ),
+                ),
+                ("source", models.CharField(default="desk", help_text="desk, watch, ingest", max_length=20)),
+                ("refusal_code", models.CharField(blank=True, max_length=40)),
+                (
+                    "refusal",
+                    models.CharField(blank=True, help_text="a sentence for a photographer", max_length=300),
+                ),
+                (
+                    "is_duplicate",
+                    models.BooleanField(default=False, help_text="same bytes as a photo of this gallery"),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("touched_at", models.DateTimeField()),
+                ("received_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="uploads",
+                        to="galleries.gallery",
+                    ),
+                ),
+                (
+                    "retouch",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="uploads",
+                        to="galleries.retouch",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PhotoFile',
+            name="PhotoFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('image', 'Picture'), ('raw', 'Camera RAW'), ('sidecar', 'Sidecar')], default='image', max_length=10)),
-                ('format', models.CharField(max_length=10)),
-                ('name', models.CharField(max_length=255)),
-                ('key', models.CharField(max_length=200, unique=True)),
-                ('size', models.BigIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('crc32', models.BigIntegerField()),
-                ('stored_at', models.DateTimeField()),
-                ('checked_at', models.DateTimeField(help_text='last time the bytes were read back and hashed')),
-                ('is_damaged', models.BooleanField(default=False)),
-                ('archived_at', models.DateTimeField(null=True)),
-                ('archived_where', models.CharField(blank=True, max_length=200)),
-                ('erased_at', models.DateTimeField(null=True)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='galleries.gallery')),
-                ('photo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='galleries.photo')),
-                ('upload', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='photo_file', to='galleries.upload')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("image", "Picture"), ("raw", "Camera RAW"), ("sidecar", "Sidecar")],
+                        default="image",
+                        max_length=10,
+                    ),
+                ),
+                ("format", models.CharField(max_length=10)),
+                ("name", models.CharField(max_length=255)),
+                ("key", models.CharField(max_length=200, unique=True)),
+                ("size", models.BigIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("crc32", models.BigIntegerField()),
+                ("stored_at", models.DateTimeField()),
+                (
+                    "checked_at",
+                    models.DateTimeField(help_text="last time the bytes were read back and hashed"),
+                ),
+                ("is_damaged", models.BooleanField(default=False)),
+                ("archived_at", models.DateTimeField(null=True)),
+                ("archived_where", models.CharField(blank=True, max_length=200)),
+                ("erased_at", models.DateTimeField(null=True)),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="galleries.gallery",
+                    ),
+                ),
+                (
+                    "photo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="galleries.photo",
+                    ),
+                ),
+                (
+                    "upload",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="photo_file",
+                        to="galleries.upload",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Version',
+            name="Version",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=studio.models.public_id, editable=False, max_length=24, unique=True)),
-                ('number', models.PositiveSmallIntegerField()),
-                ('kind', models.CharField(choices=[('draft', 'Draft'), ('adjusted', 'Adjusted draft'), ('untouched', 'As photographed'), ('hand_made', 'Edited outside')], max_length=10)),
-                ('input_sha256', models.CharField(max_length=64)),
-                ('output_sha256', models.CharField(max_length=64)),
-                ('operations', models.JSONField(default=list, help_text='[{recipe, version, parameters}] in order')),
-                ('key', models.CharField(help_text='in the originals store when edited outside', max_length=200, unique=True)),
-                ('store', models.CharField(default='derived', max_length=10)),
-                ('format', models.CharField(default='jpeg', max_length=10)),
-                ('size', models.BigIntegerField()),
-                ('crc32', models.BigIntegerField()),
-                ('width', models.PositiveIntegerField()),
-                ('height', models.PositiveIntegerField()),
-                ('made_at', models.DateTimeField()),
-                ('actor_kind', models.CharField(choices=[('user', 'Studio'), ('client', 'Client'), ('worker', 'Likeness'), ('stripe', 'Stripe')], max_length=10)),
-                ('actor_id', models.BigIntegerField(null=True)),
-                ('actor_label', models.CharField(blank=True, max_length=200)),
-                ('guard', models.CharField(choices=[('waiting', 'Being measured'), ('passed', 'No change to face shape; skin keeps its texture'), ('blocked', 'Face shape or skin texture changed'), ('not_measured', 'Not measured'), ('overridden', "Changed at the client's request")], default='waiting', max_length=20)),
-                ('guard_report', models.JSONField(default=dict, help_text='numbers for staff; the client reads words')),
-                ('override_reason', models.CharField(blank=True, max_length=300)),
-                ('override_by', models.CharField(blank=True, max_length=200)),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='galleries.version')),
-                ('retouch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='galleries.retouch')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=studio.models.public_id, editable=False, max_length=24, unique=True
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("adjusted", "Adjusted draft"),
+                            ("untouched", "As photographed"),
+                            ("hand_made", "Edited outside"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("input_sha256", models.CharField(max_length=64)),
+                ("output_sha256", models.CharField(max_length=64)),
+                (
+                    "operations",
+                    models.JSONField(default=list, help_text="[{recipe, version, parameters}] in order"),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        help_text="in the originals store when edited outside", max_length=200, unique=True
+                    ),
+                ),
+                ("store", models.CharField(default="derived", max_length=10)),
+                ("format", models.CharField(default="jpeg", max_length=10)),
+                ("size", models.BigIntegerField()),
+                ("crc32", models.BigIntegerField()),
+                ("width", models.PositiveIntegerField()),
+                ("height", models.PositiveIntegerField()),
+                ("made_at", models.DateTimeField()),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[
+                            ("user", "Studio"),
+                            ("client", "Client"),
+                            ("worker", "Likeness"),
+                            ("stripe", "Stripe"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField(null=True)),
+                ("actor_label", models.CharField(blank=True, max_length=200)),
+                (
+                    "guard",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Being measured"),
+                            ("passed", "No change to face shape; skin keeps its texture"),
+                            ("blocked", "Face shape or skin texture changed"),
+                            ("not_measured", "Not measured"),
+                            ("overridden", "Changed at the client's request"),
+                        ],
+                        default="waiting",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "guard_report",
+                    models.JSONField(default=dict, help_text="numbers for staff; the client reads words"),
+                ),
+                ("override_reason", models.CharField(blank=True, max_length=300)),
+                ("override_by", models.CharField(blank=True, max_length=200)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="galleries.version",
+                    ),
+                ),
+                (
+                    "retouch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="galleries.retouch",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.AddField(
-            model_name='retouch',
-            name='approved_version',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='galleries.version'),
+            model_name="retouch",
+            name="approved_version",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="galleries.version",
+            ),
         ),
         migrations.AddField(
-            model_name='rendition',
-            name='version',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='renditions', to='galleries.version'),
+            model_name="rendition",
+            name="version",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="renditions",
+                to="galleries.version",
+            ),
         ),
         migrations.CreateModel(
-            name='Note',
+            name="Note",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('words', models.TextField()),
-                ('pin_x', models.FloatField(help_text='0…1 of the width', null=True)),
-                ('pin_y', models.FloatField(null=True)),
-                ('is_change_request', models.BooleanField(default=False)),
-                ('answered', models.TextField(blank=True)),
-                ('answered_at', models.DateTimeField(null=True)),
-                ('written_at', models.DateTimeField()),
-                ('actor_kind', models.CharField(choices=[('user', 'Studio'), ('client', 'Client'), ('worker', 'Likeness'), ('stripe', 'Stripe')], max_length=10)),
-                ('actor_id', models.BigIntegerField(null=True)),
-                ('actor_label', models.CharField(blank=True, max_length=200)),
-                ('photo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notes', to='galleries.photo')),
-                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='notes', to='galleries.version')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("words", models.TextField()),
+                ("pin_x", models.FloatField(help_text="0…1 of the width", null=True)),
+                ("pin_y", models.FloatField(null=True)),
+                ("is_change_request", models.BooleanField(default=False)),
+                ("answered", models.TextField(blank=True)),
+                ("answered_at", models.DateTimeField(null=True)),
+                ("written_at", models.DateTimeField()),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[
+                            ("user", "Studio"),
+                            ("client", "Client"),
+                            ("worker", "Likeness"),
+                            ("stripe", "Stripe"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField(null=True)),
+                ("actor_label", models.CharField(blank=True, max_length=200)),
+                (
+                    "photo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notes",
+                        to="galleries.photo",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notes",
+                        to="galleries.version",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['written_at', 'id'],
+                "ordering": ["written_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('intake', 'Check a file'), ('renditions', 'Make proofs'), ('draft', 'Make a retouch draft'), ('measure', 'Measure a retouch'), ('finals', 'Make the finals')], max_length=20)),
-                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', max_length=20)),
-                ('once', models.CharField(help_text='kind and subject: stated twice is one job', max_length=120, unique=True)),
-                ('parameters', models.JSONField(default=dict)),
-                ('urgent_at', models.DateTimeField()),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('not_before', models.DateTimeField(help_text='after a failure: a pause before the next try')),
-                ('created_at', models.DateTimeField()),
-                ('claimed_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('rung_at', models.DateTimeField(help_text='the last time its bell was rung')),
-                ('error', models.CharField(blank=True, help_text='what failed and what to do, in a sentence', max_length=500)),
-                ('gallery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='galleries.gallery')),
-                ('photo', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='galleries.photo')),
-                ('retouch', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='galleries.retouch')),
-                ('upload', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='galleries.upload')),
-                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='galleries.version')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("intake", "Check a file"),
+                            ("renditions", "Make proofs"),
+                            ("draft", "Make a retouch draft"),
+                            ("measure", "Measure a retouch"),
+                            ("finals", "Make the finals"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="waiting",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "once",
+                    models.CharField(
+                        help_text="kind and subject: stated twice is one job", max_length=120, unique=True
+                    ),
+                ),
+                ("parameters", models.JSONField(default=dict)),
+                ("urgent_at", models.DateTimeField()),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "not_before",
+                    models.DateTimeField(help_text="after a failure: a pause before the next try"),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("claimed_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("rung_at", models.DateTimeField(help_text="the last time its bell was rung")),
+                (
+                    "error",
+                    models.CharField(
+                        blank=True, help_text="what failed and what to do, in a sentence", max_length=500
+                    ),
+                ),
+                (
+                    "gallery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="jobs",
+                        to="galleries.gallery",
+                    ),
+                ),
+                (
+                    "photo",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="jobs",
+                        to="galleries.photo",
+                    ),
+                ),
+                (
+                    "retouch",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="jobs",
+                        to="galleries.retouch",
+                    ),
+                ),
+                (
+                    "upload",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="jobs",
+                        to="galleries.upload",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="jobs",
+                        to="galleries.version",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='gallery',
-            index=models.Index(condition=models.Q(('deliver_by__isnull', False), ('status__in', ['open', 'proofing', 'retouching', 'approving', 'ready'])), fields=['deliver_by', 'id'], name='gallery_due'),
+            model_name="gallery",
+            index=models.Index(
+                condition=models.Q(
+                    ("deliver_by__isnull", False),
+                    ("status__in", ["open", "proofing", "retouching", "approving", "ready"]),
+                ),
+                fields=["deliver_by", "id"],
+                name="gallery_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('gallery', 'number'), name='one_delivery_number'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(fields=("gallery", "number"), name="one_delivery_number"),
         ),
         migrations.AddConstraint(
-            model_name='deadlinenotice',
-            constraint=models.UniqueConstraint(fields=('gallery', 'kind', 'deliver_by'), name='one_notice_per_promise'),
+            model_name="deadlinenotice",
+            constraint=models.UniqueConstraint(
+                fields=("gallery", "kind", "deliver_by"), name="one_notice_per_promise"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='breach',
-            constraint=models.UniqueConstraint(fields=('gallery', 'deliver_by'), name='one_breach_per_promise'),
+            model_name="breach",
+            constraint=models.UniqueConstraint(
+                fields=("gallery", "deliver_by"), name="one_breach_per_promise"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pause',
-            constraint=models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('gallery', 'reason'), name='one_open_pause_per_reason'),
+            model_name="pause",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("ended_at", None)),
+                fields=("gallery", "reason"),
+                name="one_open_pause_per_reason",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pause',
-            constraint=models.CheckConstraint(condition=models.Q(('begins_at__gte', models.F('opened_at'))), name='pause_begins_after_opening'),
+            model_name="pause",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("begins_at__gte", models.F("opened_at"))),
+                name="pause_begins_after_opening",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='photo',
-            constraint=models.UniqueConstraint(fields=('gallery', 'number'), name='one_number_per_photo'),
+            model_name="photo",
+            constraint=models.UniqueConstraint(fields=("gallery", "number"), name="one_number_per_photo"),
         ),
         migrations.AddIndex(
-            model_name='download',
-            index=models.Index(fields=['gallery', '-started_at'], name='download_latest'),
+            model_name="download",
+            index=models.Index(fields=["gallery", "-started_at"], name="download_latest"),
         ),
         migrations.AddConstraint(
-            model_name='deliveredfile',
-            constraint=models.UniqueConstraint(fields=('delivery', 'name'), name='one_name_per_delivery'),
+            model_name="deliveredfile",
+            constraint=models.UniqueConstraint(fields=("delivery", "name"), name="one_name_per_delivery"),
         ),
         migrations.AddIndex(
-            model_name='upload',
-            index=models.Index(fields=['gallery', 'status'], name='upload_of_gallery'),
+            model_name="upload",
+            index=models.Index(fields=["gallery", "status"], name="upload_of_gallery"),
         ),
         migrations.AddIndex(
-            model_name='upload',
-            index=models.Index(condition=models.Q(('status', 'receiving')), fields=['touched_at'], name='upload_idle'),
+            model_name="upload",
+            index=models.Index(
+                condition=models.Q(("status", "receiving")), fields=["touched_at"], name="upload_idle"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='upload',
-            constraint=models.CheckConstraint(condition=models.Q(('offset__gte', 0), ('offset__lte', models.F('size'))), name='offset_within_size'),
+            model_name="upload",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("offset__gte", 0), ("offset__lte", models.F("size"))),
+                name="offset_within_size",
+            ),
         ),
         migrations.AddIndex(
-            model_name='photofile',
-            index=models.Index(condition=models.Q(('erased_at', None)), fields=['checked_at'], name='photo_file_check'),
+            model_name="photofile",
+            index=models.Index(
+                condition=models.Q(("erased_at", None)), fields=["checked_at"], name="photo_file_check"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='photofile',
-            constraint=models.UniqueConstraint(fields=('gallery', 'sha256'), name='same_bytes_once_per_gallery'),
+            model_name="photofile",
+            constraint=models.UniqueConstraint(
+                fields=("gallery", "sha256"), name="same_bytes_once_per_gallery"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='version',
-            constraint=models.UniqueConstraint(fields=('retouch', 'number'), name='one_version_number'),
+            model_name="version",
+            constraint=models.UniqueConstraint(fields=("retouch", "number"), name="one_version_number"),
         ),
         migrations.AddConstraint(
-            model_name='rendition',
-            constraint=models.UniqueConstraint(fields=('photo', 'version', 'recipe', 'recipe_version', 'digest'), name='one_rendition_per_recipe', nulls_distinct=False),
+            model_name="rendition",
+            constraint=models.UniqueConstraint(
+                fields=("photo", "version", "recipe", "recipe_version", "digest"),
+                name="one_rendition_per_recipe",
+                nulls_distinct=False,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='note',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('pin_x', None), ('pin_y', None)), models.Q(('pin_x__range', (0, 1)), ('pin_y__range', (0, 1))), _connector='OR'), name='pin_in_picture'),
+            model_name="note",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("pin_x", None), ("pin_y", None)),
+                    models.Q(("pin_x__range", (0, 1)), ("pin_y__range", (0, 1))),
+                    _connector="OR",
+                ),
+                name="pin_in_picture",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('status', 'waiting')), fields=['urgent_at', 'id'], name='job_waiting'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("status", "waiting")), fields=["urgent_at", "id"], name="job_waiting"
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['claimed_at'], name='job_running'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("status", "running")), fields=["claimed_at"], name="job_running"
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['gallery', 'status'], name='job_of_gallery'),
+            model_name="job",
+            index=models.Index(fields=["gallery", "status"], name="job_of_gallery"),
         ),
     ]

@@ -5,21 +5,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('bookings', '0001_bookings'),
-        ('galleries', '0001_galleries'),
+        ("bookings", "0001_bookings"),
+        ("galleries", "0001_galleries"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='gallery',
-            name='alarm_at',
-            field=models.DateTimeField(help_text='when the deadline sweep must look at it next', null=True),
+            model_name="gallery",
+            name="alarm_at",
+            field=models.DateTimeField(help_text="when the deadline sweep must look at it next", null=True),
         ),
         migrations.AddIndex(
-            model_name='gallery',
-            index=models.Index(condition=models.Q(('alarm_at__isnull', False)), fields=['alarm_at', 'id'], name='gallery_alarm'),
+            model_name="gallery",
+            index=models.Index(
+                condition=models.Q(("alarm_at__isnull", False)),
+                fields=["alarm_at", "id"],
+                name="gallery_alarm",
+            ),
         ),
     ]

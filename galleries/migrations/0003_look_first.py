@@ -5,19 +5,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('galleries', '0002_gallery_alarm'),
+        ("galleries", "0002_gallery_alarm"),
     ]
 
     operations = [
         migrations.RemoveField(
-            model_name='pick',
-            name='words',
+            model_name="pick",
+            name="words",
         ),
         migrations.AddField(
-            model_name='retouch',
-            name='shown_version',
-            field=models.ForeignKey(help_text='what the client looks at first', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='galleries.version'),
+            model_name="retouch",
+            name="shown_version",
+            field=models.ForeignKey(
+                help_text="what the client looks at first",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="galleries.version",
+            ),
         ),
     ]

@@ -4,25 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('studio', '0003_link_requests'),
+        ("studio", "0003_link_requests"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='studio',
-            name='cover_height',
+            model_name="studio",
+            name="cover_height",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='studio',
-            name='cover_key',
-            field=models.CharField(blank=True, help_text='Picture of the front page, in the store.', max_length=200),
+            model_name="studio",
+            name="cover_key",
+            field=models.CharField(
+                blank=True, help_text="Picture of the front page, in the store.", max_length=200
+            ),
         ),
         migrations.AddField(
-            model_name='studio',
-            name='cover_width',
+            model_name="studio",
+            name="cover_width",
             field=models.PositiveIntegerField(default=0),
         ),
     ]

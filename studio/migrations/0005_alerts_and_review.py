@@ -4,25 +4,33 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('studio', '0004_studio_cover'),
+        ("studio", "0004_studio_cover"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='studio',
-            name='review_url',
-            field=models.URLField(blank=True, help_text='Where clients may write a review; asked once, of everybody, after delivery.'),
+            model_name="studio",
+            name="review_url",
+            field=models.URLField(
+                blank=True,
+                help_text="Where clients may write a review; asked once, of everybody, after delivery.",
+            ),
         ),
         migrations.AlterField(
-            model_name='message',
-            name='channel',
-            field=models.CharField(choices=[('email', 'E-mail'), ('sms', 'Text message'), ('webhook', 'Webhook')], default='email', max_length=10),
+            model_name="message",
+            name="channel",
+            field=models.CharField(
+                choices=[("email", "E-mail"), ("sms", "Text message"), ("webhook", "Webhook")],
+                default="email",
+                max_length=10,
+            ),
         ),
         migrations.AlterField(
-            model_name='studio',
-            name='alert_webhook_url',
-            field=models.URLField(blank=True, help_text='https; gets {"text": …} for each warning, as Slack and others take it.'),
+            model_name="studio",
+            name="alert_webhook_url",
+            field=models.URLField(
+                blank=True, help_text='https; gets {"text": …} for each warning, as Slack and others take it.'
+            ),
         ),
     ]

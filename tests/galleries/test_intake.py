@@ -1,6 +1,7 @@
 """Intake: what is a photo becomes one, once; what is not is refused with a reason, and the others go on."""
 
 import struct
+import time
 import zlib
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -236,7 +237,18 @@ def test_the_same_bytes_twice_at_once_make_one_photo(real_connections, gallery: 
 
 
 @pytest.mark.races
-def test_frames_that_come_together_get_each_number_once(real_connections, gallery: Gallery) -> None:
+def test_frames_that_come_together_get_each_number_once(
+    real_connections, gallery: Gallery, monkeypatch
+) -> None:
+    told_apart = intake._told_apart
+
+    def slowly(
+        gallery: Gallery, name: str
+    ) -> str:  # between counting and writing: where a race would be lost
+        time.sleep(0.2)
+        return told_apart(gallery, name)
+
+    monkeypatch.setattr(intake, "_told_apart", slowly)
     for shade in range(8):
         receive(gallery, picture(width=60 + shade), "same.jpg")
     real_connections.run([work] * 4)

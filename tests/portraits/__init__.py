@@ -26,7 +26,11 @@ def large_portrait(
     image = image.resize(scale, kernel="cubic")
     image = image.crop((image.width - width) // 2, (image.height - height) // 4, width, height).copy_memory()
     noise = np.random.default_rng(seed).normal(0.0, 3.0, (512, 512)).astype(np.float32)
-    tile = pyvips.Image.new_from_array(noise).replicate(-(-width // 512), -(-height // 512)).crop(0, 0, width, height)
+    tile = (
+        pyvips.Image.new_from_array(noise)
+        .replicate(-(-width // 512), -(-height // 512))
+        .crop(0, 0, width, height)
+    )
     frame = (image + tile).cast("uchar").copy(interpretation="srgb")
     frame.jpegsave(str(target), Q=94, subsample_mode="on", keep="none")
     return target

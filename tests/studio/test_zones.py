@@ -20,7 +20,8 @@ def test_the_release_has_a_name():
 
 
 @pytest.mark.parametrize(
-    ("name", "about"), [("2025b", date(2025, 2, 1)), ("2026f", date(2026, 6, 1)), ("2024z", date(2024, 12, 1))]
+    ("name", "about"),
+    [("2025b", date(2025, 2, 1)), ("2026f", date(2026, 6, 1)), ("2024z", date(2024, 12, 1))],
 )
 def test_a_release_is_dated_by_its_name(name, about):
     assert zones.released_about(name) == about

@@ -14,7 +14,9 @@ from galleries.imaging.refusals import Refusal
 
 
 class Command(BaseCommand):
-    help = "Print one JSON line per file: accepted or rejected, why, format, size, CPU seconds and peak memory."
+    help = (
+        "Print one JSON line per file: accepted or rejected, why, format, size, CPU seconds and peak memory."
+    )
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 

@@ -60,5 +60,8 @@ def refuse() -> None:
 if __name__ == "__main__":
     jobs.JOBS["misbehave"] = jobs.Job(misbehave, Order)
     jobs.JOBS["patient"] = jobs.Job(misbehave, Order, cpu_extra_seconds=2)
-    child.WALL_FACTOR, child.WALL_EXTRA_SECONDS = 0.5, 0.5
+    child.WALL_FACTOR, child.WALL_EXTRA_SECONDS = (
+        1.0,
+        6.0,
+    )  # the CPU limit comes first, also on a busy machine
     child.serve()

@@ -300,6 +300,13 @@ def test_no_training_mark_is_written_without_credits_too(tmp_path: Path):
     assert b"dc:creator" not in data
 
 
+def test_segments_of_the_encoder_are_dropped():
+    data = files.with_segment(files.jpeg(comment=b"secret"), 0xE1, b"Exif\0\0" + files.gps_exif())
+    made = metadata.with_segments(data, metadata.segments(Credits()))
+    assert b"SERIAL" not in made and b"secret" not in made
+    assert Image.open(io.BytesIO(made)).size == (64, 80)
+
+
 def test_replacing_segments_needs_a_jpeg():
     with pytest.raises(ValueError):
         metadata.with_segments(b"\x89PNG", b"")
