@@ -16,18 +16,36 @@ root.addEventListener("click", (event) => {
   marks.toggle(photo, "picked", "pick");
 });
 
+// --- to the review only when the studio has every change: the selection sent there is final
+for (const link of document.querySelectorAll("[data-needs-choice]")) {
+  link.addEventListener("click", async (event) => {
+    if (!marks.saving.waiting.length) return;
+    event.preventDefault();
+    await marks.saving.settled();
+    location.assign(link.href);
+  });
+}
+
 // --- one picture large
 if (strip) {
   room = new Room({ stage: root.querySelector(".viewer-stage"), strip, onShow: show });
   const side = root.querySelector(".viewer-side");
+  // Written words are kept after a pause, and at once when the client leaves the field or the page.
   let typing;
-  side.querySelector("textarea").addEventListener("input", (event) => {
-    const photo = room.link.dataset.photo;
-    const words = event.target.value;
+  let written = null;
+  const keepNote = () => {
     clearTimeout(typing);
-    typing = setTimeout(() => marks.set(photo, "note", words), 600);
-    room.link.dataset.note = words;
+    if (written) marks.set(written.photo, "note", written.words);
+    written = null;
+  };
+  side.querySelector("textarea").addEventListener("input", (event) => {
+    written = { photo: room.link.dataset.photo, words: event.target.value };
+    clearTimeout(typing);
+    typing = setTimeout(keepNote, 600);
+    room.link.dataset.note = written.words;
   });
+  side.querySelector("textarea").addEventListener("change", keepNote);
+  addEventListener("pagehide", keepNote);
   side.querySelector("[data-use-field]").addEventListener("change", (event) => marks.set(room.link.dataset.photo, "use", event.target.value));
   side.addEventListener("submit", (event) => event.preventDefault());
 

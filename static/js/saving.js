@@ -42,6 +42,11 @@ export class Saving {
     return this.changes;
   }
 
+  /** Resolves when the studio has everything, or nothing more can be sent. */
+  async settled() {
+    while (this.changes.length && !this.isOver) await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+
   put(verb, photo, value = "") {
     const change = { verb, photo, value };
     const sending = this.isSending ? this.changes.slice(0, 1) : [];
