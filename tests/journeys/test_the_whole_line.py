@@ -396,8 +396,10 @@ def omar_chooses_at_home(story: Story, page: Page, booking: Booking) -> None:
     phone.get_by_role("button", name="Choose", exact=True).click()
     expect(phone.locator("[data-count-words]")).to_have_text("1 of 1 included")
     phone.get_by_label("Your note on this picture").fill("Please keep the grey in my beard.")
-    phone.get_by_label("Your note on this picture").blur()
-    expect(phone.locator("[data-saving-words]")).to_have_text("Saved")
+    phone.get_by_role("link", name="Back to all pictures").click()  # at once: what was written is not lost
+    expect(phone.locator(".pictures .picture")).to_have_count(3)
+    phone.locator(".picture-frame").nth(1).click()
+    expect(phone.get_by_label("Your note on this picture")).to_have_value("Please keep the grey in my beard.")
     story.look(phone, "proof")
     phone.get_by_role("link", name="Back to all pictures").click()
     phone.get_by_role("button", name="Choose picture 1").click()
