@@ -57,10 +57,10 @@ def test_misbehaviour_becomes_a_refusal_and_the_child_lives_on(rogue: Child, dee
 
 
 def test_cpu_limit_holds_to_the_tenth_of_a_second(rogue: Child):
-    """The whole-second limit of the system behind it would let a job go on to two seconds and more."""
-    done = rogue.ask("misbehave", Order("spin", Path("/nowhere")), Said)
+    """0.3 s allowed; the system's own limit behind it counts whole seconds."""
+    done = rogue.ask("half", Order("spin", Path("/nowhere")), Said)
     assert done.value == refuse("too_slow")
-    assert done.cost.cpu_seconds < LIMITS.cpu_base_seconds + 0.2
+    assert done.cost.cpu_seconds < 0.5
 
 
 def test_wall_limit_ends_what_only_waits(rogue: Child):
