@@ -18,7 +18,9 @@ needs_models = pytest.mark.skipif(
 
 def shown(sketch: Sketch, parameters: Parameters) -> np.ndarray:
     packed = np.frombuffer(sketch.jpeg(parameters, quality=100), np.uint8)
-    return cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+    picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture[..., ::-1], dtype=int)
 
 
 @needs_models
