@@ -197,6 +197,7 @@ def choose_together(story: Story, page: Page, gallery: Gallery) -> None:
     """On the big screen, by keys: marks, two side by side, two picks. Nothing pauses."""
     page.get_by_role("link", name="Choose together").click()
     expect(page.locator(".viewer-strip a")).to_have_count(4)
+    page.wait_for_load_state()  # before its script has run the page hears no keys
     page.keyboard.press("Home")
     page.keyboard.press("x")
     for key in ("ArrowRight", "r", "4"):

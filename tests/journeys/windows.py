@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 
 PHONE = {"width": 390, "height": 844}
 LAPTOP = {"width": 1440, "height": 900}
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 SHOTS = os.environ.get("LIKENESS_SCREENSHOTS")
 PICTURES_LOADED = """Promise.all([...document.images].filter(image => image.getAttribute('src')).map(image => {
     image.loading = 'eager';
