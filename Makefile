@@ -39,7 +39,7 @@ slow: dev-environment models ## the load and fault runs
 	$(PY) -m pytest -m slow
 
 bench: dev-environment models ## one measurement with its peers (NAME=renditions)
-	$(WITH_SERVICES) $(PY) manage.py bench $(NAME)
+	@SECRET_KEY=$(CHECK_KEY) $(WITH_SERVICES) sh -c '$(PY) manage.py migrate --verbosity 0 && $(PY) manage.py bench $(NAME)'
 
 requirements: dev-environment ## pin the packages again, with hashes
 	$(PY) -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.12 requirements.in -o requirements.txt
