@@ -264,6 +264,7 @@ class Look:
 
     retouch: Retouch
     picture: object
+    original: object
     words: str
     notes: list[Note]
     position: int
@@ -290,6 +291,7 @@ def looks(gallery: Gallery) -> list[Look]:
             Look(
                 retouch=retouch,
                 picture=pictures.of(photo, recipe, version=version),
+                original=pictures.of(photo, recipe),
                 words=retouching.guard_words(version),
                 notes=list(photo.notes.filter(version__isnull=False)),
                 position=position,

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from galleries import locks, ranges, renditions
 from galleries.imaging.recipes import FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
-from galleries.models import Gallery, Photo, Rendition, Version
+from galleries.models import Gallery, Photo, Rendition, Retouch, Version
 from galleries.rights import SEES_PICTURES, roles_at
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio import credentials, storage
@@ -42,11 +42,18 @@ def may_client_see(rendition: Rendition, *, now: datetime) -> bool:
     gallery = photo.gallery
     if rendition.version is not None:
         return _may_client_see_version(rendition, rendition.version, gallery, now=now)
-    if not photo.is_published or photo.is_hidden or gallery.status == GalleryStatus.CANCELLED:
+    if not (photo.is_published or _is_shown_retouched(photo)) or photo.is_hidden:
+        return False
+    if gallery.status == GalleryStatus.CANCELLED:
         return False
     if gallery.proofs_expire_at is not None and gallery.proofs_expire_at <= now:
         return False
     return rendition.recipe in {recipe.name for recipe in client_recipes(gallery)}
+
+
+def _is_shown_retouched(photo: Photo) -> bool:
+    """Whoever is shown the retouch may see the frame it was made from, also when it was chosen together."""
+    return Retouch.objects.filter(pick__photo=photo, shown_version__isnull=False).exists()
 
 
 def _may_client_see_version(
