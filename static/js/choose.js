@@ -69,7 +69,7 @@ const WORK = {
   compare: () => room.compare(),
   zoom: () => room.zoom.toggle(),
   undo,
-  help: () => document.querySelector("#keys").showModal(),
+  help: showKeys,
   screen: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
 };
 
@@ -114,3 +114,10 @@ async function look() {
 }
 
 setInterval(() => look().catch(() => {}), Number(root.dataset.poll) * 1000);
+
+// The list of keys gives the focus back to the page, so that the next key means the picture and not a button.
+function showKeys() {
+  const keys = document.querySelector("#keys");
+  keys.addEventListener("close", () => document.activeElement?.blur(), { once: true });
+  keys.showModal();
+}
