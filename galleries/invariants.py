@@ -22,6 +22,7 @@ from galleries.models import (
 )
 from galleries.statuses import GalleryStatus, JobStatus, UploadStatus
 from studio import storage, workdays
+from studio.models import Studio
 from studio.verification import invariant
 
 
@@ -136,7 +137,8 @@ def _passing_keys(now: datetime) -> set[str]:
 
 def _derived_keys() -> set[str]:
     made = Rendition.objects.values_list("key", flat=True)
-    return {*made, *Version.objects.filter(store="derived").values_list("key", flat=True)}
+    covers = Studio.objects.exclude(cover_key="").values_list("cover_key", flat=True)
+    return {*made, *covers, *Version.objects.filter(store="derived").values_list("key", flat=True)}
 
 
 def _agree(
