@@ -10,6 +10,8 @@ from django.db.models import F, Func, Q
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from bookings.calendar_models import ArtistAsk as ArtistAsk
+from bookings.calendar_models import BusyFeed as BusyFeed
 from bookings.statuses import (
     BOOKING_MOVES,
     CHECKOUT_MOVES,
@@ -325,6 +327,10 @@ class Booking(HasStatus):
     ics_sequence = models.PositiveSmallIntegerField(default=0)
     override_reason = models.CharField(max_length=300, blank=True)
     staff_note = models.TextField(blank=True)
+    free_change_since = models.DateTimeField(
+        null=True, help_text="the studio asked for another time: until then moving is free, cancelling too"
+    )
+    reshoot_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="reshoots")
 
     moves = BOOKING_MOVES
 
@@ -420,6 +426,7 @@ class Shoot(HasStatus):
     )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    expected_at = models.DateTimeField(null=True, help_text="when somebody who is late said they would come")
     checked_in_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     no_show_at = models.DateTimeField(null=True)

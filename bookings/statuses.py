@@ -76,3 +76,20 @@ REFUND_MOVES = moves(
     again=({R.FAILED}, R.DUE),
     bounce=({R.DUE, R.DONE}, R.FAILED),  # the bank sent it back
 )
+
+
+class AskStatus(models.TextChoices):
+    ASKED = "asked", _("Asked")
+    ACCEPTED = "accepted", _("Comes")
+    DECLINED = "declined", _("Cannot come")
+    LAPSED = "lapsed", _("Did not answer")
+    WITHDRAWN = "withdrawn", _("Not needed any more")
+
+
+A = AskStatus
+ASK_MOVES = moves(
+    accept=({A.ASKED}, A.ACCEPTED, "answered_at"),
+    decline=({A.ASKED, A.ACCEPTED}, A.DECLINED, "answered_at"),
+    lapse=({A.ASKED}, A.LAPSED, "answered_at"),
+    withdraw=({A.ASKED, A.ACCEPTED}, A.WITHDRAWN, "answered_at"),  # the booking ended or moved
+)
