@@ -59,6 +59,7 @@ class Receiver:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # a storm arrives at once; the default of 5 turns some away
     receiver: Receiver
 
 

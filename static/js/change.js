@@ -81,5 +81,7 @@ function begin() {
     const pin = add((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
     pin.row.querySelector("textarea").focus({ preventScroll: matchMedia("(min-width: 60rem)").matches });
   });
-  form.querySelector("[data-add]").addEventListener("click", () => add(0.5, 0.4).focus());
+  const button = form.querySelector("[data-add]");
+  button.addEventListener("click", () => add(0.5, 0.4).focus());
+  button.hidden = false; // shown once it does something
 }

@@ -42,10 +42,11 @@ def add(page: Page, add_on: str) -> None:
     expect(page.locator("#times")).not_to_have_class(re.compile("htmx-"))
 
 
-def days_offered(page: Page) -> list[date]:
-    """The days with a free time in the week on show."""
+def days_offered(story: Story, page: Page) -> list[date]:
+    """The days at the place with a free time in the week on show."""
+    zone = ZoneInfo(story.seed.rows["brooklyn"].zone)
     firsts = page.locator("#week .slots-day .slot:first-child")
-    return [_instant(firsts.nth(number)).date() for number in range(firsts.count())]
+    return [_instant(firsts.nth(number)).astimezone(zone).date() for number in range(firsts.count())]
 
 
 def _instant(slot: Locator) -> datetime:
