@@ -192,7 +192,17 @@ class SessionType(models.Model):
     minutes = models.PositiveSmallIntegerField(validators=[MinValueValidator(5)])
     price = models.PositiveIntegerField(help_text=_("In minor units (cents)."))
     finals_included = models.PositiveSmallIntegerField(default=1)
-    extra_final_price = models.PositiveIntegerField(default=0)
+    extra_final_price = models.PositiveIntegerField(
+        default=0, help_text=_("Of one more finished picture, in minor units; 0: none is sold.")
+    )
+    extras_paid_first = models.BooleanField(
+        default=True, help_text=_("Extra finals are paid before the retouching starts, not on the bill.")
+    )
+    change_price = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text=_("Of a round of changes beyond the free one, in minor units; blank: none is sold."),
+    )
     payment_plan = models.CharField(max_length=20, choices=PaymentPlan, default=PaymentPlan.FULL)
     deposit = models.PositiveIntegerField(
         default=50, help_text=_("Percent, or minor units, as the plan says.")

@@ -25,6 +25,9 @@ def make_galleries(*, booking: Booking, by: Actor, now: datetime) -> None:
             Gallery(
                 shoot=shoot,
                 finals_included=booking.finals_included,
+                extra_final_price=booking.session_type.extra_final_price,
+                extras_paid_first=booking.session_type.extras_paid_first,
+                change_price=booking.session_type.change_price,
                 client_looks_first=booking.session_type.client_looks_first,
                 created_at=now,
             ),

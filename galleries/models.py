@@ -6,6 +6,9 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Shoot
+from galleries.finished_models import CropSpec as CropSpec
+from galleries.finished_models import FinishedFile as FinishedFile
+from galleries.finished_models import PickCrop as PickCrop
 from galleries.statuses import (
     GALLERY_MOVES,
     JOB_MOVES,
@@ -32,6 +35,18 @@ class Gallery(HasStatus):
     shoot = models.OneToOneField(Shoot, models.CASCADE, related_name="gallery")
     status = models.CharField(max_length=20, choices=GalleryStatus, default=GalleryStatus.OPEN)
     finals_included = models.PositiveSmallIntegerField()
+    finals_extra = models.PositiveSmallIntegerField(
+        default=0, help_text="bought beyond those included, paid or on the bill"
+    )
+    extra_final_price = models.PositiveIntegerField(
+        default=0, help_text="of one more, as agreed at booking; 0: none is sold"
+    )
+    extras_paid_first = models.BooleanField(
+        default=True, help_text="extra finals are paid before the retouching starts, not on the bill"
+    )
+    change_price = models.PositiveIntegerField(
+        null=True, help_text="of a round of changes beyond the free one; empty: none is sold"
+    )
     client_looks_first = models.BooleanField(default=False)
     assigned_to = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="galleries")
     created_at = models.DateTimeField()
@@ -56,6 +71,10 @@ class Gallery(HasStatus):
     finals_expire_at = models.DateTimeField(null=True)
     proofs_expire_at = models.DateTimeField(null=True)
     free_changes_left = models.PositiveSmallIntegerField(default=1)
+    stage_photo = models.ForeignKey(
+        "Photo", models.SET_NULL, null=True, related_name="+", help_text="on the big screen just now"
+    )
+    stage_at = models.DateTimeField(null=True, help_text="when it was put there; empty: nobody may follow")
     # afterwards
     pin_hash = models.CharField(max_length=200, blank=True, help_text="blank: the link is enough")
     expiry_warned = models.PositiveSmallIntegerField(
@@ -192,7 +211,9 @@ class Upload(HasStatus):
     public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
     gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="uploads")
     purpose = models.CharField(
-        max_length=20, default="frame", help_text="frame, or hand_in: a finished file of a pick"
+        max_length=20,
+        default="frame",
+        help_text="frame, hand_in: a finished file of a pick, finished: of a pick to be found",
     )
     retouch = models.ForeignKey("Retouch", models.CASCADE, null=True, related_name="uploads")
     status = models.CharField(max_length=20, choices=UploadStatus, default=UploadStatus.RECEIVING)
@@ -328,6 +349,9 @@ class Retouch(HasStatus):
     shown_version = models.ForeignKey(
         "Version", models.PROTECT, null=True, related_name="+", help_text="what the client looks at first"
     )
+    assigned_to = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="retouches", help_text="who has taken it"
+    )
     created_at = models.DateTimeField()
     drafted_at = models.DateTimeField(null=True)
     shown_at = models.DateTimeField(null=True)
@@ -460,6 +484,7 @@ class JobKind(models.TextChoices):
     RENDITIONS = "renditions", _("Make proofs")
     DRAFT = "draft", _("Make a retouch draft")
     MEASURE = "measure", _("Measure a retouch")
+    MATCH = "match", _("Find the pick of a finished file")
     FINALS = "finals", _("Make the finals")
 
 

@@ -86,3 +86,18 @@ RETOUCH_MOVES = moves(
     ),
     ask_change=({T.APPROVED, T.IN_REVIEW}, T.CHANGE_ASKED, "change_asked_at"),
 )
+
+
+class FinishedStatus(models.TextChoices):
+    MATCHING = "matching", _("Looking for its pick")
+    WAITING = "waiting", _("In the tray")
+    ASSIGNED = "assigned", _("Assigned")
+    PUT_ASIDE = "put_aside", _("Put aside")
+
+
+F = FinishedStatus
+FINISHED_MOVES = moves(
+    doubt=({F.MATCHING}, F.WAITING, "doubted_at"),
+    assign=({F.MATCHING, F.WAITING, F.PUT_ASIDE}, F.ASSIGNED, "assigned_at"),
+    put_aside=({F.MATCHING, F.WAITING}, F.PUT_ASIDE, "put_aside_at"),
+)
