@@ -12,6 +12,14 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.calendar_models import ArtistAsk as ArtistAsk
 from bookings.calendar_models import BusyFeed as BusyFeed
+from bookings.paper_models import AgreementKind as AgreementKind
+from bookings.paper_models import AgreementText as AgreementText
+from bookings.paper_models import AnswerSheet as AnswerSheet
+from bookings.paper_models import Question as Question
+from bookings.paper_models import QuestionKind as QuestionKind
+from bookings.paper_models import Questionnaire as Questionnaire
+from bookings.paper_models import Signature as Signature
+from bookings.paper_models import ThreadEntry as ThreadEntry
 from bookings.statuses import (
     BOOKING_MOVES,
     CHECKOUT_MOVES,
@@ -22,6 +30,8 @@ from bookings.statuses import (
     RefundStatus,
     ShootStatus,
 )
+from bookings.waiting_models import WaitingOffer as WaitingOffer
+from bookings.waiting_models import WaitingPlace as WaitingPlace
 from studio.actors import ActorKind
 from studio.models import Location, User, public_id
 from studio.transitions import HasStatus
@@ -447,6 +457,9 @@ class Shoot(HasStatus):
     # Optional and private: seen by the photographer behind a tap, erased 30 days after delivery.
     nerves = models.JSONField(default=list, help_text="chips: blink, smile, last_time, camera, time")
     nerves_text = models.TextField(blank=True)
+    private_erased_at = models.DateTimeField(
+        null=True, help_text="when nerves and private answers were erased"
+    )
 
     moves = SHOOT_MOVES
 

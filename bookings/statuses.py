@@ -93,3 +93,38 @@ ASK_MOVES = moves(
     lapse=({A.ASKED}, A.LAPSED, "answered_at"),
     withdraw=({A.ASKED, A.ACCEPTED}, A.WITHDRAWN, "answered_at"),  # the booking ended or moved
 )
+
+
+class WaitingStatus(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    OFFERED = "offered", _("A time is offered")
+    BOOKED = "booked", _("Booked")
+    LEFT = "left", _("Left the list")
+    ENDED = "ended", _("The days have passed")
+
+
+W = WaitingStatus
+WAITING_MOVES = moves(
+    offer=({W.WAITING}, W.OFFERED, "offered_at"),
+    wait_on=({W.OFFERED}, W.WAITING),  # the offer was not taken; the place in the line stays
+    book=({W.WAITING, W.OFFERED}, W.BOOKED, "ended_at"),
+    leave=({W.WAITING, W.OFFERED}, W.LEFT, "ended_at"),
+    end=({W.WAITING}, W.ENDED, "ended_at"),
+)
+
+
+class OfferStatus(models.TextChoices):
+    OPEN = "open", _("Open")
+    TAKEN = "taken", _("Taken")  # the client went on with it; the booking's own hold runs from there
+    BOOKED = "booked", _("Booked")
+    DECLINED = "declined", _("Left to the next")
+    LAPSED = "lapsed", _("Not taken in time")
+
+
+O = OfferStatus  # noqa: E741
+OFFER_MOVES = moves(
+    take=({O.OPEN}, O.TAKEN, "taken_at"),
+    book=({O.OPEN, O.TAKEN, O.LAPSED}, O.BOOKED, "ended_at"),  # late money can re-seat a lapsed one
+    decline=({O.OPEN, O.TAKEN}, O.DECLINED, "ended_at"),
+    lapse=({O.OPEN, O.TAKEN}, O.LAPSED, "ended_at"),
+)

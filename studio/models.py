@@ -224,6 +224,7 @@ class MessageStatus(models.TextChoices):
     SENT = "sent", _("Sent")
     FAILED = "failed", _("Failed")
     CANCELLED = "cancelled", _("Not needed any more")
+    BY_HAND = "by_hand", _("To be sent by hand")  # a text where no provider is set up: a person taps it
 
 
 class Channel(models.TextChoices):
@@ -244,7 +245,7 @@ class Message(HasStatus):
     body_text = models.TextField()
     body_html = models.TextField(blank=True)
     attachments = models.JSONField(
-        default=list, help_text="[{name, type, text}]: small text files such as .ics"
+        default=list, help_text="[{name, type, text or base64}]: small files such as .ics and a call sheet"
     )
     about_model = models.CharField(max_length=80, blank=True)
     about_id = models.BigIntegerField(null=True)
@@ -265,7 +266,9 @@ class Message(HasStatus):
         sent=({MessageStatus.SENDING}, MessageStatus.SENT, "sent_at"),
         again=({MessageStatus.SENDING, MessageStatus.FAILED}, MessageStatus.QUEUED),
         fail=({MessageStatus.SENDING}, MessageStatus.FAILED),
-        cancel=({MessageStatus.QUEUED}, MessageStatus.CANCELLED),
+        cancel=({MessageStatus.QUEUED, MessageStatus.BY_HAND}, MessageStatus.CANCELLED),
+        hand_over=({MessageStatus.SENDING}, MessageStatus.BY_HAND),
+        sent_by_hand=({MessageStatus.BY_HAND}, MessageStatus.SENT, "sent_at"),
     )
 
     class Meta:
@@ -276,6 +279,26 @@ class Message(HasStatus):
 
     def __str__(self) -> str:
         return f"{self.name} to {self.to_address}"
+
+
+class MessageWords(models.Model):
+    """The studio's own words for one message in one language; without a row the file template speaks.
+
+    Only named placeholders are filled in (`studio.wording`): no template language reaches what staff write.
+    """
+
+    name = models.CharField(max_length=60, help_text="the template, e.g. booking_confirmed")
+    language = models.CharField(max_length=10, default="en")
+    subject = models.CharField(max_length=200, blank=True)
+    body = models.TextField(max_length=8000)
+    changed_at = models.DateTimeField()
+    actor_label = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "language"], name="one_wording")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.language})"
 
 
 class WebhookEvent(models.Model):
