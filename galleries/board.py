@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Case, Count, F, Min, Q, QuerySet, When
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from galleries import deadlines, risk
 from galleries.models import Breach, Gallery, Job, Pause, PauseReason, Photo, Pick, Retouch
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus
-from studio.models import Role, User
+from studio.models import Location, Role, User
 
 CHOOSING = (GalleryStatus.OPEN, GalleryStatus.PROOFING)
 WAITS: dict[str, Promise] = {  # what the client sees in the second person
@@ -46,7 +46,7 @@ class Board:
     today: list[Line] = field(default_factory=list)
     later: list[Line] = field(default_factory=list)
     waiting: list[Line] = field(default_factory=list)
-    more: int = 0  # running promises that are not shown
+    counts: dict[str, int] = field(default_factory=dict)  # how many belong in each list, shown or not
 
     @property
     def is_empty(self) -> bool:
@@ -67,56 +67,64 @@ def _running() -> "QuerySet[Gallery]":
     return Gallery.objects.filter(clock_started_at__isnull=False, status__in=deadlines.RUNNING)
 
 
-def board(*, now: datetime, limit: int = 100) -> Board:
-    """The whole board with a fixed number of queries: every running promise is forecast, `limit` a list are shown."""
-    queue, still_open = _queue()
+LISTS = ("late", "at_risk", "today", "later", "waiting")
+SHOWN = 25  # lines of a list; the rest is counted, and one list can be asked for whole
+WHOLE = 2000
+
+
+def board(*, now: datetime, limit: int = SHOWN, whole: str = "") -> Board:
+    """The whole board with a fixed number of queries: every running promise is forecast, `limit` a list are shown.
+
+    `whole` names one list that is shown to its end.
+    """
+    queue = _queue()
     finish = risk.expected(queue, retouchers=_retouchers(), now=now)
-    at_risk = {
-        row.pk
-        for row in queue
-        if row.open_picks and _is_later(finish[row.pk], row.deliver_by) and row.deliver_by > now
-    }
-    in_order = sorted(queue, key=lambda row: (row.deliver_by, row.pk))
-    first = [row.pk for row in in_order[:limit]]
-    wanted = dict.fromkeys([*first, *[row.pk for row in in_order if row.pk in at_risk][:limit]])
-    paused = list(
-        _running()
-        .filter(deliver_by=None)
-        .order_by("clock_started_at", "id")
-        .values_list("pk", flat=True)[:limit]
-    )
-    rows = _rows([*wanted, *paused])
-    counts = _counts([*wanted], still_open)
-    found = Board(more=len(queue) - len(wanted))
-    for pk in sorted(wanted, key=lambda each: (rows[each].deliver_by, each)):
-        _place(found, rows[pk], counts, finish[pk], is_at_risk=pk in at_risk, now=now)
-    pauses = _open_pauses(paused)
-    for pk in paused:
-        pause = pauses.get(pk)
-        reason = str(WAITS.get(pause.reason, "")) if pause else _("Nothing is promised yet.")
-        found.waiting.append(Line(rows[pk], None, reason, _("Write or call if it takes long")))
+    sorted_in = _sorted_in(queue, finish, now=now)
+    waiting = _running().filter(deliver_by=None).order_by("clock_started_at", "id")
+    sorted_in["waiting"] = list(waiting.values_list("pk", flat=True))
+    shown = {name: pks[: WHOLE if name == whole else limit] for name, pks in sorted_in.items()}
+    rows = _rows(pk for pks in shown.values() for pk in pks)
+    counts = _counts([pk for name, pks in shown.items() if name != "waiting" for pk in pks])
+    pauses = _open_pauses(shown["waiting"])
+    found = Board(counts={name: len(pks) for name, pks in sorted_in.items()})
+    for name in ("late", "at_risk", "today", "later"):
+        lines = [_line(rows[pk], counts, finish[pk], is_at_risk=name == "at_risk") for pk in shown[name]]
+        setattr(found, name, lines)
+    found.waiting = [_waiting_line(rows[pk], pauses.get(pk)) for pk in shown["waiting"]]
     return found
 
 
-def _is_later(finish: datetime | None, deliver_by: datetime) -> bool:
-    return finish is None or finish > deliver_by
+def _sorted_in(
+    queue: list[risk.Queued], finish: dict[int, datetime | None], *, now: datetime
+) -> dict[str, list[int]]:
+    """Every running promise in the one list it belongs in, most urgent first."""
+    tonight = {place.pk: _midnight(place, now) for place in Location.objects.all()}
+    found: dict[str, list[int]] = {name: [] for name in LISTS}
+    for row in queue:
+        done_at = finish[row.pk]
+        if row.deliver_by <= now:
+            name = "late"
+        elif row.open_picks and (done_at is None or done_at > row.deliver_by):
+            name = "at_risk"
+        else:
+            name = "today" if row.deliver_by < tonight[row.location_id] else "later"
+        found[name].append(row.pk)
+    return found
 
 
-def _queue() -> tuple[list[risk.Queued], dict[int, int]]:
-    """Every running promise with what is left to do for it, and the open retouches by gallery. Two queries."""
-    still_open = _grouped(
-        Retouch.objects.filter(gallery__status__in=deadlines.RUNNING).exclude(status=RetouchStatus.APPROVED)
-    )
-    rows = _running().filter(deliver_by__isnull=False)
-    fields = ("pk", "deliver_by", "assigned_to", "status", "finals_included", "shoot__booking__location")
-    queue = [
-        risk.Queued(
-            pk, deliver_by, person, included if status in CHOOSING else still_open.get(pk, 0), location
-        )
-        for pk, deliver_by, person, status, included, location in rows.values_list(*fields)
-        if deliver_by is not None
-    ]
-    return queue, still_open
+def _midnight(place: Location, now: datetime) -> datetime:
+    """The end of the day at a location."""
+    local = now.astimezone(ZoneInfo(place.zone))
+    return datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
+
+
+def _queue() -> list[risk.Queued]:
+    """Every running promise with what is left to do for it, most urgent first. One query."""
+    unapproved = Count("retouches", filter=~Q(retouches__status=RetouchStatus.APPROVED))
+    left = Case(When(status__in=CHOOSING, then=F("finals_included")), default=unapproved)
+    rows = _running().filter(deliver_by__isnull=False).annotate(left=left).order_by("deliver_by", "pk")
+    fields = ("pk", "deliver_by", "assigned_to", "left", "shoot__booking__location")
+    return [risk.Queued(*row) for row in rows.values_list(*fields)]
 
 
 def _retouchers() -> list[int]:
@@ -138,12 +146,13 @@ def _grouped(rows: "QuerySet[Photo] | QuerySet[Pick] | QuerySet[Retouch] | Query
     return dict(rows.order_by().values_list("gallery").annotate(n=Count("pk")))
 
 
-def _counts(pks: list[int], still_open: dict[int, int]) -> Counts:
+def _counts(pks: list[int]) -> Counts:
+    here = Q(gallery__in=pks)
     return Counts(
-        photos=_grouped(Photo.objects.filter(gallery__in=pks)),
-        picks=_grouped(Pick.objects.filter(gallery__in=pks)),
-        open_retouches=still_open,
-        failed=_grouped(Job.objects.filter(gallery__in=pks, status=JobStatus.FAILED)),
+        photos=_grouped(Photo.objects.filter(here)),
+        picks=_grouped(Pick.objects.filter(here)),
+        open_retouches=_grouped(Retouch.objects.filter(here).exclude(status=RetouchStatus.APPROVED)),
+        failed=_grouped(Job.objects.filter(here, status=JobStatus.FAILED)),
     )
 
 
@@ -151,29 +160,17 @@ def _open_pauses(pks: Iterable[int]) -> dict[int, Pause]:
     return {pause.gallery_id: pause for pause in Pause.objects.filter(gallery__in=list(pks), ended_at=None)}
 
 
-def _place(
-    found: Board,
-    gallery: Gallery,
-    counts: Counts,
-    finish: datetime | None,
-    *,
-    is_at_risk: bool,
-    now: datetime,
-) -> None:
+def _line(gallery: Gallery, counts: Counts, finish: datetime | None, *, is_at_risk: bool) -> Line:
     zone = ZoneInfo(gallery.shoot.booking.location.zone)
     assert gallery.deliver_by is not None
-    local = gallery.deliver_by.astimezone(zone)
     reason, action = _next(gallery, counts)
     finish_at = finish.astimezone(zone) if finish else None
-    line = Line(gallery, local, reason, action, finish_at, is_at_risk)
-    if gallery.deliver_by <= now:
-        found.late.append(line)
-    elif is_at_risk:
-        found.at_risk.append(line)
-    elif local.date() == now.astimezone(zone).date():
-        found.today.append(line)
-    else:
-        found.later.append(line)
+    return Line(gallery, gallery.deliver_by.astimezone(zone), reason, action, finish_at, is_at_risk)
+
+
+def _waiting_line(gallery: Gallery, pause: Pause | None) -> Line:
+    reason = str(WAITS.get(pause.reason, "")) if pause else _("Nothing is promised yet.")
+    return Line(gallery, None, reason, _("Write or call if it takes long"))
 
 
 def _next(gallery: Gallery, counts: Counts) -> tuple[str, str]:
@@ -218,19 +215,15 @@ class Record:
 
 def record(*, since: datetime, now: datetime) -> Record:
     """The on-time rate of all first deliveries since then; what is late and not delivered counts as late."""
-    done = Gallery.objects.filter(was_on_time__isnull=False, shoot__completed_at__gte=since)
-    late_open = Gallery.objects.filter(
-        was_on_time=None, status__in=deadlines.RUNNING, deliver_by__lt=now, shoot__completed_at__gte=since
-    ).count()
+    since_then = Gallery.objects.filter(shoot__completed_at__gte=since)
+    late_open = since_then.filter(was_on_time=None, status__in=deadlines.RUNNING, deliver_by__lt=now).count()
     whole = Min("deliveries__delivered_at", filter=Q(deliveries__is_partial=False))
-    spans = sorted(
-        span
-        for span in done.annotate(span=whole - F("shoot__completed_at")).values_list("span", flat=True)
-        if span is not None
-    )
+    done = since_then.filter(was_on_time__isnull=False).annotate(span=whole - F("shoot__completed_at"))
+    rows = list(done.values_list("was_on_time", "span"))
+    spans = sorted(span for _on_time, span in rows if span is not None)
     return Record(
-        delivered=done.count() + late_open,
-        on_time=done.filter(was_on_time=True).count(),
+        delivered=len(rows) + late_open,
+        on_time=sum(bool(on_time) for on_time, _span in rows),
         median=spans[(len(spans) - 1) // 2] if spans else None,
         nine_in_ten=spans[ceil(len(spans) * 0.9) - 1] if spans else None,
     )

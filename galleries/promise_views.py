@@ -1,5 +1,6 @@
 """The promise on the desk: the board, delivering by hand, and the cause of a breach."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
@@ -26,18 +27,52 @@ YEAR = timedelta(days=365)
 @require_GET
 def board(request: HttpRequest) -> HttpResponse:
     """Every running promise, late ones first, and how well the promises of the last year were kept."""
-    now = timezone.now()
+    now, whole = timezone.now(), request.GET.get("whole", "")
     missed = Breach.objects.select_related("gallery__shoot__sitter", "gallery__shoot__booking__location")
     context = {
-        "board": boards.board(now=now),
+        "parts": parts_of(boards.board(now=now, whole=whole), retouchers()),
         "record": boards.record(since=now - YEAR, now=now),
         "causes": boards.causes(since=now - YEAR),
         "breaches": missed.order_by("-recorded_at")[:50],
-        "people": retouchers(),
         "is_owner": Role.OWNER in roles_of(request.user),
         "now": now,
     }
     return render(request, "galleries/promise_board.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One list of the board as the page shows it."""
+
+    name: str
+    title: str
+    tone: str
+    word: str  # on the badge of each line
+    nothing: str
+    lines: list[boards.Line]
+    count: int
+    people: list[User]
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        return self.count - len(self.lines)
+
+
+def parts_of(found: boards.Board, people: list[User]) -> list[Part]:
+    """The lists of the board in the order of their urgency."""
+    late, at_risk = _("Late"), _("At risk")
+    words = [
+        ("late", late, "is-bad", late, _("Nothing is late.")),
+        ("at_risk", at_risk, "is-bad", at_risk, _("At the pace measured, everything will be in time.")),
+        ("today", _("Due today"), "is-warn", "", _("Nothing is due today.")),
+        ("later", _("Later"), "", "", _("Nothing else is promised.")),
+        ("waiting", _("Waiting for the client"), "is-accent", "", _("No client is being waited for.")),
+    ]
+    return [
+        Part(*row, getattr(found, row[0]), found.counts[row[0]], [] if row[0] == "waiting" else people)
+        for row in words
+    ]
 
 
 @staff(Role.PHOTOGRAPHER)

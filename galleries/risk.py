@@ -8,10 +8,11 @@ nobody is done by whoever is free first.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import heapify, heapreplace
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from galleries.models import Retouch
@@ -77,9 +78,8 @@ class WorkingTime:
         return self.ends[place] - timedelta(minutes=self.totals[place] - minutes)
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """What the forecast needs of a gallery: whose it is, what is left to do, and where."""
+class Queued(NamedTuple):
+    """What the forecast needs of a gallery: whose it is, what is left to do, and where. Thousands are made a page."""
 
     pk: int
     deliver_by: datetime
@@ -100,14 +100,26 @@ def expected(
         location.pk: WorkingTime(calendar_of(location, first_on=now.date() - timedelta(days=1)), now)
         for location in Location.objects.all()
     }
+    rows = sorted(queue, key=lambda row: (row.deliver_by, row.pk))
     busy: dict[int, float] = dict.fromkeys(retouchers, 0.0)
+    free = [
+        (0.0, place, person) for place, person in enumerate(busy or (0,))
+    ]  # who is free first; may be stale
+    heapify(free)
     found: dict[int, datetime | None] = {}
-    for row in sorted(queue, key=lambda each: (each.deliver_by, each.pk)):
-        person = (
-            row.assigned_to
-            if row.assigned_to is not None
-            else min(busy, key=lambda who: busy[who], default=0)
-        )
+    for row in rows:
+        person = row.assigned_to
+        if person is None:
+            person = _first_free(free, busy)
         busy[person] = busy.get(person, 0.0) + row.open_picks * pace.get(person, DEFAULT_MINUTES)
         found[row.pk] = time[row.location_id].after(busy[person])
     return found
+
+
+def _first_free(free: list[tuple[float, int, int]], busy: dict[int, float]) -> int:
+    """Whoever is free first, by the first in the list among equals; what was given since is put right on the way."""
+    while True:
+        until, place, person = free[0]
+        if busy.get(person, 0.0) == until:
+            return person
+        heapreplace(free, (busy[person], place, person))

@@ -482,3 +482,14 @@ def test_a_room_that_does_not_answer_is_tried_again(monkeypatch: pytest.MonkeyPa
     outbox.send_next(now=at(24, 10))
     message.refresh_from_db()
     assert (message.status, said) == ("sent", [{"text": "Late"}] * 2)
+
+
+def test_a_long_list_is_counted_and_can_be_asked_for_whole() -> None:
+    place = make_location()
+    for _number in range(3):
+        running(location=place, ended_at=at(16, 14))
+    due_later = running(location=place)
+    found = board.board(now=at(24, 10), limit=2)
+    assert (len(found.late), found.counts["late"], found.counts["later"]) == (2, 3, 1)
+    assert [line.gallery.pk for line in found.later] == [due_later.pk]
+    assert len(board.board(now=at(24, 10), limit=2, whole="late").late) == 3
