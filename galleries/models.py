@@ -75,6 +75,9 @@ class Gallery(HasStatus):
         "Photo", models.SET_NULL, null=True, related_name="+", help_text="on the big screen just now"
     )
     stage_at = models.DateTimeField(null=True, help_text="when it was put there; empty: nobody may follow")
+    white_balance = models.JSONField(
+        default=dict, help_text="the colour cast its drafts take out: a, b and from how many frames"
+    )
     # afterwards
     pin_hash = models.CharField(max_length=200, blank=True, help_text="blank: the link is enough")
     expiry_warned = models.PositiveSmallIntegerField(

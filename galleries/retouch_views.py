@@ -182,7 +182,8 @@ def retouch_preview(request: HttpRequest, public_id: str) -> HttpResponseBase:
     except ValueError:
         return HttpResponse(_("A strength is a number."), status=400)
     allowed = retouching.may_find_face(retouch.gallery)
-    picture = workbench.preview(screen.key, wanted, may_find_face=allowed)
+    cast = retouching.known_cast(retouch.gallery)
+    picture = workbench.preview(screen.key, wanted, may_find_face=allowed, cast=cast)
     return HttpResponse(picture, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
 
 

@@ -4,7 +4,7 @@ Between the rows (`galleries.retouching`) and the pixels (`galleries.imaging`), 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -58,6 +58,7 @@ SLIDERS = (
     Slider("blemish", gettext_lazy("Blemishes"), 0, 1, 0.05, 0.8),
     Slider("exposure", gettext_lazy("Exposure"), -1, 1, 0.05, 0),
     Slider("white_balance", gettext_lazy("White balance"), 0, 1, 0.05, 0.5),
+    Slider("backdrop", gettext_lazy("Plain backdrop"), 0, 1, 0.05, 0),
 )
 DEFAULT_STRENGTHS = {slider.name: float(slider.default) for slider in SLIDERS}
 
@@ -88,16 +89,23 @@ class Made:
 
 
 def draft(
-    source: Path, folder: Path, wanted: Mapping[str, float], *, may_find_face: bool, credits: Credits
+    source: Path,
+    folder: Path,
+    wanted: Mapping[str, float],
+    *,
+    may_find_face: bool,
+    credits: Credits,
+    cast: tuple[float, float] | None = None,
 ) -> Made:
     """The natural draft at full size. Without models or leave to find the face: exposure and white balance only.
 
-    The first operation carries what was asked for. Raises jobs.JobRefused when the original cannot be read.
+    `cast` is the shoot's own; without it the frame's is measured. The first operation carries what was asked for.
+    Raises jobs.JobRefused when the original cannot be read.
     """
     made = child.draft(
         source,
         folder / "draft.jpg",
-        parameters=_parameters(wanted),
+        parameters=_parameters(wanted, cast),
         credits=credits,
         look_for_faces=may_find_face,
     )
@@ -111,11 +119,19 @@ def draft(
     return Made(made.path, made.width, made.height, [asked, *done])
 
 
-def _parameters(wanted: Mapping[str, float]) -> "Parameters":
+def _parameters(wanted: Mapping[str, float], cast: tuple[float, float] | None = None) -> "Parameters":
     from galleries.imaging.retouch import Parameters
 
     values: dict[str, Any] = dict(wanted)
-    return Parameters(**values)
+    return Parameters(**values, cast=cast)
+
+
+def shared_cast(frames: Sequence[Path], *, may_find_face: bool) -> dict[str, float]:
+    """The colour cast these frames of one shoot have in common (`a`, `b`, `frames`); empty when none can be read."""
+    found = child.shared_cast(frames, look_for_faces=may_find_face)
+    if isinstance(found, Refusal) or not found.frame_count:
+        return {}
+    return {"a": found.a, "b": found.b, "frames": found.frame_count}
 
 
 def untouched(source: Path, folder: Path, *, credits: Credits) -> Made:
@@ -160,13 +176,19 @@ def measure(before: Path, after: Path, folder: Path) -> Verdict:
     return Verdict(str(report.status), facts, heat if heat.exists() else None)
 
 
-def preview(screen_key: str, wanted: Mapping[str, float], *, may_find_face: bool) -> bytes:
+def preview(
+    screen_key: str,
+    wanted: Mapping[str, float],
+    *,
+    may_find_face: bool,
+    cast: tuple[float, float] | None = None,
+) -> bytes:
     """The draft at screen size as JPEG bytes, from the photo's SCREEN rendition (ours, so it is read right here).
 
     What each operation would change is worked out on the first call for a picture and kept in this process for the
     last few pictures; moving a slider then only adds it up.
     """
-    return _sketch(screen_key, may_find_face).jpeg(_parameters(wanted))
+    return _sketch(screen_key, may_find_face).jpeg(_parameters(wanted, cast))
 
 
 def _sketch(screen_key: str, may_find_face: bool) -> "Sketch":

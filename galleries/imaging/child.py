@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .crop import Crop, Head
     from .guard import GuardReport
-    from .jobs import Accepted, Drafted, Job
+    from .jobs import Accepted, Cast, Drafted, Job
     from .metadata import Credits
     from .recipes import Recipe
     from .render import Rendering
@@ -265,6 +265,14 @@ def draft(
         look_for_faces=look_for_faces,
     )
     return warm_child(knows_faces=look_for_faces).ask("draft", order, jobs.Drafted).value
+
+
+def shared_cast(paths: Sequence[Path], *, look_for_faces: bool = True) -> Cast | Refusal:
+    """The colour cast a shoot's frames have in common; give it to each draft as `Parameters.cast`."""
+    from . import jobs
+
+    order = jobs.CastOrder(tuple(path.resolve() for path in paths), look_for_faces)
+    return warm_child(knows_faces=look_for_faces).ask("cast", order, jobs.Cast).value
 
 
 def measure(

@@ -155,6 +155,39 @@ def draft(order: DraftOrder) -> Drafted:
     )
 
 
+CAST_EDGE = 600
+
+
+@dataclass(frozen=True)
+class CastOrder:
+    """Frames of one shoot whose white balance is to be one."""
+
+    paths: tuple[Path, ...]
+    look_for_faces: bool = True
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A shoot's colour cast (Δa*, Δb*), for `Parameters.cast`, and how many frames it was read from."""
+
+    a: float
+    b: float
+    frame_count: int
+
+
+def cast(order: CastOrder) -> Cast:
+    """The cast that the frames have in common. A frame that cannot be read has no say."""
+    measured = []
+    for path in order.paths:
+        try:
+            image, _ = upright_pixels(path, CAST_EDGE)
+        except Refused:
+            continue
+        measured.append(retouch.measured_cast(image, faces.find(image) if order.look_for_faces else []))
+    a, b = retouch.shared_cast(measured)
+    return Cast(a, b, len(measured))
+
+
 MEASURE_EDGE = 2_000
 
 
@@ -205,6 +238,7 @@ class Job:
 
 JOBS: dict[str, Job] = {
     "accept": Job(accept, RenderOrder),
+    "cast": Job(cast, CastOrder, cpu_factor=3.0, cpu_extra_seconds=20.0),
     "draft": Job(draft, DraftOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
     "measure": Job(measure, MeasureOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
     "make": Job(make, RenderOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),

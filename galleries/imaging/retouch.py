@@ -7,6 +7,7 @@ Pictures are upright 8-bit sRGB (height, width, 3); colour differences are CIE L
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,10 @@ EVEN_MOST = 2.6  # ΔL the evening may move a pixel
 UNDER_EYE_SHARE, UNDER_EYE_MOST = 0.35, 3.5  # of the gap to the cheek; ΔL
 SPOT_RED, SPOT_DARK = 2.2, -6.0  # Δa* that makes a spot; ΔL below which it is a mole, which stays
 NEUTRAL_MOST, CAST_MOST, CAST_SHARE = 9.0, 4.0, 0.6
+BACKDROP_EDGE = 500  # pixels at which the backdrop is judged
+BACKDROP_LEAST = 0.06  # of the frame, below which there is no backdrop to speak of
+BACKDROP_PLAIN = 5.0  # ΔE from a smooth fall-off that a plain backdrop keeps to on 80 % of its area
+BACKDROP_NEAR = 7.0  # ΔE up to which a mark belongs to the backdrop
 
 type Lab = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -36,7 +41,7 @@ class Parameters:
     """Strengths 0–1 of each operation, `overall` scaling them all; `exposure` in stops, −2 to 2.
 
     `white_balance` is how much of a measured cast is removed; `cast` (Δa*, Δb*) replaces the measurement, so a whole
-    shoot can share one.
+    shoot can share one. `backdrop` evens an already plain backdrop; off by default.
     """
 
     overall: float = 1.0
@@ -45,10 +50,11 @@ class Parameters:
     under_eye: float = 1.0
     exposure: float = 0.0
     white_balance: float = 0.5
+    backdrop: float = 0.0
     cast: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("overall", "blemish", "skin", "under_eye", "white_balance"):
+        for name in ("overall", "blemish", "skin", "under_eye", "white_balance", "backdrop"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} lies between 0 and 1")
         if not -2 <= self.exposure <= 2:
@@ -71,7 +77,10 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """The drafted picture and what was done, in order. `notes`: `no_face`, `two_faces`, `small_face`."""
+    """The drafted picture and what was done, in order.
+
+    `notes`: `no_face`, `two_faces`, `small_face`, `backdrop_not_plain` (asked for, and left alone).
+    """
 
     image: Image
     operations: tuple[Operation, ...]
@@ -83,7 +92,7 @@ def draft(image: Image, found: list[Face], parameters: Parameters = DEFAULTS) ->
 
     Without faces only the global corrections are made, and a note says so.
     """
-    cast = parameters.cast or measured_cast(image, found)
+    cast = parameters.cast if parameters.cast is not None else measured_cast(image, found)
     toned, operations = _toned(image, parameters, cast)
     notes = []
     large = [face for face in found if face.eye_distance >= LEAST_IOD]
@@ -93,13 +102,27 @@ def draft(image: Image, found: list[Face], parameters: Parameters = DEFAULTS) ->
         notes.append("small_face")
     elif len(large) > 1:
         notes.append("two_faces")
+    wants_backdrop = bool(large) and parameters.backdrop * parameters.overall > 0
     result = toned.copy() if large and toned is image else toned
+    if wants_backdrop:
+        evened = _backdrop_evened(result, parameters.backdrop * parameters.overall)
+        operations += evened
+        notes += [] if evened else ["backdrop_not_plain"]
     for face in large:
         operations += _helped(result, face, parameters)
     return Draft(image=result, operations=tuple(operations), notes=tuple(notes))
 
 
 # --- everywhere: one curve per channel
+
+
+def shared_cast(measured: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """One cast for a whole shoot: the median of its frames' own, so that one odd frame does not pull the others."""
+    casts = np.array(list(measured), np.float64).reshape(-1, 2)
+    if not len(casts):
+        return 0.0, 0.0
+    a, b = np.median(casts, axis=0)
+    return round(float(a), 3), round(float(b), 3)
 
 
 def measured_cast(image: Image, found: list[Face]) -> tuple[float, float]:
@@ -167,6 +190,82 @@ def _linear(value: Any) -> Any:
 def _encoded(value: Any) -> Any:
     value = np.clip(value, 0, 1)
     return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
+
+
+# --- the backdrop
+
+
+def _backdrop_evened(result: Image, strength: float) -> list[Operation]:
+    """Even the backdrop in place; nothing, and no operation, where it is not plain."""
+    change = backdrop_change(result)
+    if change is None:
+        return []
+    add_everywhere(result, change * np.float32(strength))
+    return [Operation("even_backdrop", 1, {"strength": round(strength, 3)})]
+
+
+def backdrop_change(image: Image) -> Lab | None:
+    """The difference (8-bit units, small) that makes a plain backdrop even: marks, creases and blotches taken back to
+    the smooth fall-off of its light. None where no plain backdrop is.
+
+    The fall-off is a curved surface through what lies well clear of every person. Only what is near it is brought to
+    it: hair, a shoulder or a lamp stand differ by more and stay. Grain stays: only a smooth difference is added.
+    """
+    scale = min(1.0, BACKDROP_EDGE / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    edge = max(small.shape[:2])
+    person = faces.outline(small)
+    clear = _shrunk(np.asarray(person < 0.1, np.float32), 0.03 * edge)
+    if clear.mean() < BACKDROP_LEAST:
+        return None
+    lab = blurred(to_lab(small), 0.003 * edge)
+    surface = _surface(lab, clear > 0)
+    off = np.sqrt((((lab - surface) * [1.0, 1.5, 1.5]) ** 2).sum(axis=2))
+    if float(np.percentile(off[clear > 0], 80)) > BACKDROP_PLAIN:
+        return None
+    near = np.clip(2 - off / BACKDROP_NEAR, 0, 1)
+    weight = blurred(clear, 0.012 * edge) * near
+    even = from_lab(lab + (surface - lab) * weight[..., None])
+    return np.asarray((even - from_lab(lab)) * 255, np.float32)
+
+
+def _surface(lab: Lab, place: Any) -> Lab:
+    """A cubic surface per channel through the pixels of `place`, robustly."""
+    height, width = place.shape
+    ys, xs = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    terms = np.stack([xs**i * ys**j for i in range(4) for j in range(4 - i)], axis=-1)
+    step = max(1, int(np.sqrt(place.sum() / 6_000)))
+    taken = np.zeros_like(place)
+    taken[::step, ::step] = place[::step, ::step]
+    rows, values = terms[taken].astype(np.float64), lab[taken].astype(np.float64)
+    weight = np.ones(len(rows))
+    fit = np.zeros((rows.shape[1], 3))
+    for _ in range(5):
+        left = (rows * weight[:, None]).T
+        fit = np.linalg.solve(left @ rows + 1e-3 * np.eye(rows.shape[1]), left @ values)
+        miss = np.abs(rows @ fit - values).sum(axis=1)
+        weight = 1 / np.maximum(miss / max(1.5 * float(np.median(miss)), 0.2), 1.0) ** 2
+    return np.asarray(terms @ fit.astype(np.float32), np.float32)
+
+
+def add_everywhere(image: Image, change: Lab) -> None:
+    """Add a small smooth difference (8-bit units) to the whole picture in place, band by band to spare memory."""
+    height, width = image.shape[:2]
+    down = change.shape[0] / height
+    for top in range(0, height, 512):
+        bottom = min(height, top + 512)
+        place = np.array(
+            [
+                [change.shape[1] / width, 0, 0.5 * (change.shape[1] / width - 1)],
+                [0, down, (top + 0.5) * down - 0.5],
+            ]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        full = cv2.warpAffine(
+            change, place, (width, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        part = image[top:bottom]
+        cv2.add(part, full, dst=part, dtype=cv2.CV_8U)
 
 
 # --- on the face

@@ -54,13 +54,17 @@ class Sketch:
         at_rest, _operations = retouch._toned(image, DEFAULTS, self.cast)
         large = [face for face in found if face.eye_distance >= LEAST_IOD]
         self.parts = [part for face in large if (part := _sketched(at_rest, face)) is not None]
+        self.backdrop = retouch.backdrop_change(at_rest) if large else None
 
     def jpeg(self, parameters: Parameters, quality: int = 82) -> bytes:
         """The picture at these strengths, as JPEG bytes."""
-        cast = parameters.cast or self.cast
+        cast = parameters.cast if parameters.cast is not None else self.cast
         image, _operations = retouch._toned(self.image, parameters, cast)
         if image is self.image:
             image = image.copy()
+        backdrop = parameters.backdrop * parameters.overall
+        if backdrop and self.backdrop is not None:
+            retouch.add_everywhere(image, self.backdrop * np.float32(backdrop))
         for part in self.parts:
             part.add(image, parameters)
         done, packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

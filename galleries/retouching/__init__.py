@@ -33,6 +33,7 @@ from galleries.retouching.guard import (
     override,
 )
 from galleries.retouching.rows import RetouchRefused, may_find_face, original_of, store_of
+from galleries.retouching.white_balance import known_cast, shoot_cast
 
 __all__ = [
     "CHANGE_DAYS",
@@ -50,6 +51,7 @@ __all__ = [
     "change_refusal",
     "guard_words",
     "heat_of",
+    "known_cast",
     "make_draft",
     "may_find_face",
     "measure",
@@ -57,6 +59,7 @@ __all__ = [
     "original_of",
     "override",
     "receive_hand_in",
+    "shoot_cast",
     "show_to_client",
     "silence_ends_at",
     "store_of",

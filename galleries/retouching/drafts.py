@@ -20,6 +20,7 @@ from galleries.retouching.rows import (
     one_at_a_time,
     original_of,
 )
+from galleries.retouching.white_balance import shoot_cast
 from galleries.statuses import JobStatus, RetouchStatus
 from galleries.workroom import workroom
 from studio import storage
@@ -140,7 +141,8 @@ def make_draft(job: Job, now: datetime) -> None:
             made = workbench.untouched(source, room, credits=credits)
         else:
             allowed = may_find_face(retouch.gallery)
-            made = workbench.draft(source, room, strengths, may_find_face=allowed, credits=credits)
+            cast = shoot_cast(retouch.gallery, may_find_face=allowed)
+            made = workbench.draft(source, room, strengths, may_find_face=allowed, credits=credits, cast=cast)
         key = storage.random_key(folder_of(retouch), ".jpg")
         kept = storage.put(storage.derived(), key, made.path)
         if not add(_draft_row(job, kind, original, made, key, kept), retouch.pk, strengths, now=now):

@@ -4,7 +4,8 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
-from galleries.models import Gallery, Photo, PhotoFile
+from galleries.imaging.recipes import SCREEN
+from galleries.models import Gallery, Photo, PhotoFile, Rendition
 from studio import storage
 from studio.actors import Actor, ActorKind
 from tests.portraits import GRACE_HOPPER
@@ -44,4 +45,24 @@ def store_original(photo: Photo, *, now: datetime, path: Path = GRACE_HOPPER) ->
         crc32=kept.crc32,
         stored_at=now,
         checked_at=now,
+    )
+
+
+def store_screen(photo: Photo, *, now: datetime, path: Path = GRACE_HOPPER) -> Rendition:
+    """Put a portrait into the derived store as this photo's screen rendition."""
+    key = storage.random_key(f"s{photo.gallery.shoot.public_id}/p{photo.public_id}", ".jpg")
+    kept = storage.put(storage.derived(), key, path)
+    return Rendition.objects.create(
+        photo=photo,
+        recipe=SCREEN.name,
+        recipe_version=SCREEN.version,
+        digest="screen",
+        key=key,
+        format="jpeg",
+        width=512,
+        height=600,
+        size=kept.size,
+        sha256=kept.sha256,
+        crc32=kept.crc32,
+        made_at=now,
     )

@@ -1,7 +1,7 @@
 """Retouching: the chain of Versions, the guard, approval, looking first, and changes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus, UploadSt
 from studio import storage
 from studio.models import Message
 from studio.transitions import move
-from tests.galleries.framing import ANA, CLIENT, make_photo, store_original
+from tests.galleries.framing import ANA, CLIENT, make_photo, store_original, store_screen
 from tests.galleries.making import make_gallery, make_user
 from tests.portraits import GRACE_HOPPER
 
@@ -32,11 +32,13 @@ class Bench:
     drafts: int = 0
     measured: int = 0
     faces_allowed: bool | None = None
+    casts: list[tuple[float, float] | None] = field(default_factory=list)
     verdict: workbench.Verdict | None = None
     before_return: Callable[[], object] | None = None
 
-    def draft(self, source: Path, folder: Path, wanted, *, may_find_face: bool, credits: Credits):
+    def draft(self, source: Path, folder: Path, wanted, *, may_find_face: bool, credits: Credits, cast=None):
         self.drafts += 1
+        self.casts.append(cast)
         self.faces_allowed = may_find_face
         path = folder / "draft.jpg"
         path.write_bytes(GRACE_HOPPER.read_bytes() + repr(sorted(wanted.items())).encode())
@@ -109,6 +111,20 @@ def test_every_pick_gets_one_measured_draft(gallery: Gallery, bench: Bench) -> N
         assert (retouch.status, version.number, version.kind) == (RetouchStatus.DRAFTED, 1, "draft")
         assert (version.guard, version.actor_kind) == (Guard.PASSED, "worker")
     assert (bench.drafts, bench.measured) == (2, 2)
+
+
+def test_all_drafts_of_a_shoot_take_out_the_same_cast(
+    gallery: Gallery, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured once, by the first draft, and kept: another reading later changes nothing."""
+    readings = iter([{"a": 0.5, "b": 3.0, "frames": 2}, {"a": 9.0, "b": 9.0, "frames": 2}])
+    monkeypatch.setattr(workbench, "shared_cast", lambda frames, **_: next(readings))
+    for pick in gallery.picks.all():
+        store_screen(pick.photo, now=NOW)
+    work()
+    assert bench.casts == [(0.5, 3.0), (0.5, 3.0)]
+    gallery.refresh_from_db()
+    assert retouching.known_cast(gallery) == (0.5, 3.0)
 
 
 def test_a_version_is_a_link_from_the_original_to_its_file(gallery: Gallery) -> None:

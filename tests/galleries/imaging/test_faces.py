@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from galleries.imaging import child, faces, guard, jobs, models, recipes, retouch
 from galleries.imaging.faces import Face, Image
 from galleries.imaging.guard import GuardReport, Status
-from galleries.imaging.jobs import Drafted
+from galleries.imaging.jobs import Cast, Drafted
 from galleries.imaging.render import Rendering
 from galleries.imaging.retouch import Parameters
 from tests.portraits import EILEEN_COLLINS, GRACE_HOPPER, large_portrait
@@ -201,8 +201,67 @@ def test_a_shoot_can_share_one_cast():
     assert retouch.to_lab(warm)[..., 2].mean() > retouch.to_lab(cool)[..., 2].mean() + 5
 
 
+def test_the_shared_cast_is_the_middle_one_of_the_shoot(tmp_path: Path):
+    assert retouch.shared_cast([(0.0, 2.0), (1.0, 3.0), (0.5, 40.0)]) == (0.5, 3.0)
+    assert retouch.shared_cast([]) == (0.0, 0.0)
+    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
+    found = child.shared_cast([EILEEN_COLLINS, tmp_path / "broken.jpg"], look_for_faces=False)
+    assert isinstance(found, Cast)
+    own = retouch.measured_cast(portrait(EILEEN_COLLINS, 600), [])
+    assert (found.frame_count, found.a, found.b) == (1, *own)
+
+
+# --- the backdrop
+
+
+def before_a_wall(image: Image, person: np.ndarray) -> Image:
+    """The person before an even grey wall that is lighter at the top."""
+    wall = np.linspace(190, 150, image.shape[0], dtype=np.float32)[:, None, None].repeat(3, axis=2)
+    share = np.clip(person * 1.4 - 0.2, 0, 1)[..., None]
+    return np.clip(image * share + wall * (1 - share), 0, 255).astype(np.uint8)
+
+
+@needs_models
+def test_a_plain_backdrop_is_evened_only_when_asked_and_the_person_stays(grace: tuple[Image, Face]):
+    image, face = grace
+    person = faces.outline(image)
+    clean = before_a_wall(image, person)
+    dirty = clean.copy()
+    cv2.circle(dirty, (60, 90), 8, (168, 168, 168), -1)
+    cv2.circle(dirty, (450, 60), 5, (202, 202, 202), -1)
+    quiet = Parameters(blemish=0, skin=0, under_eye=0, white_balance=0)
+    left_alone = retouch.draft(dirty, [face], quiet)
+    assert np.array_equal(left_alone.image, dirty)
+    made = retouch.draft(dirty, [face], replace(quiet, backdrop=1.0))
+    assert [operation.name for operation in made.operations] == ["even_backdrop"]
+    for x, y in ((60, 90), (450, 60)):
+        was, now = (
+            abs(float(picture[y, x].mean()) - float(clean[y, x].mean())) for picture in (dirty, made.image)
+        )
+        assert now < 0.35 * was
+    on_person = person > 0.9
+    assert np.abs(made.image.astype(int) - dirty)[on_person].max() <= 1
+
+
+@needs_models
+def test_a_backdrop_that_is_not_plain_is_left_alone_and_that_is_said(grace: tuple[Image, Face]):
+    image, face = grace
+    quiet = Parameters(blemish=0, skin=0, under_eye=0, white_balance=0, backdrop=1.0)
+    made = retouch.draft(image, [face], quiet)
+    assert np.array_equal(made.image, image)
+    assert made.notes == ("backdrop_not_plain",)
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"skin": 1.1}, {"overall": -0.1}, {"exposure": 3}, {"cast": (30.0, 0.0)}, {"white_balance": 2}]
+    "wrong",
+    [
+        {"skin": 1.1},
+        {"overall": -0.1},
+        {"exposure": 3},
+        {"cast": (30.0, 0.0)},
+        {"white_balance": 2},
+        {"backdrop": 1.5},
+    ],
 )
 def test_impossible_strengths_are_refused(wrong: dict[str, object]):
     with pytest.raises(ValueError):

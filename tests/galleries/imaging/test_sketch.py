@@ -31,6 +31,8 @@ def shown(sketch: Sketch, parameters: Parameters) -> np.ndarray:
         Parameters(skin=0.2, under_eye=0.3),
         Parameters(blemish=0, overall=0.6),
         Parameters(exposure=0.4),
+        Parameters(backdrop=1.0),
+        Parameters(cast=(0.0, 4.0)),
     ],
 )
 def test_a_sketch_looks_like_the_draft(parameters: Parameters) -> None:
