@@ -33,6 +33,7 @@ MAX_ATTEMPTS = 3
 BACKOFF = (timedelta(seconds=30), timedelta(minutes=2))
 RING_AGAIN_AFTER = timedelta(seconds=55)  # a little less than a sweep, so that each sweep may ring
 BELLS_PER_SWEEP = 8
+HELD_PAUSE = timedelta(minutes=1)
 WITHOUT_PROMISE = timedelta(days=2)
 _LOCK_CLASS = 0x4A4F42  # "JOB": our part of the advisory lock numbers
 _MODULES = ("intake", "renditions", "retouching", "delivery")  # where handlers live
@@ -153,18 +154,27 @@ def _later(now: datetime, started: float) -> datetime:
 
 @transaction.atomic
 def _claim(handlers: Mapping[str, Handler], *, now: datetime) -> Job | None:
-    waiting = Job.objects.filter(status=JobStatus.WAITING, not_before__lte=now, kind__in=list(handlers))
-    job = waiting.select_for_update(skip_locked=True, of=("self",)).order_by("urgent_at", "id").first()
+    job = _first_free(handlers, now=now)
     if job is None:
-        return None
-    # Before the claim is committed, so that no sweep can take a fresh claim for a dead worker's.
-    if not _lock(job.pk):
-        Job.objects.filter(pk=job.pk).update(not_before=now + timedelta(minutes=1))
         return None
     move(Job, job.pk, "claim", by=WORKER, now=now, attempts=job.attempts + 1, error="")
     return Job.objects.select_related("gallery__shoot", "upload", "photo", "retouch", "version").get(
         pk=job.pk
     )
+
+
+def _first_free(handlers: Mapping[str, Handler], *, now: datetime) -> Job | None:
+    """The most urgent waiting job nobody holds, its row and its advisory lock taken.
+
+    The lock comes before the claim is committed, so that no sweep can take a fresh claim for a dead worker's. Where a
+    worker still holds the lock of a job that was taken from it, that job waits a minute and the next one is looked at.
+    """
+    waiting = Job.objects.filter(status=JobStatus.WAITING, not_before__lte=now, kind__in=list(handlers))
+    while True:
+        job = waiting.select_for_update(skip_locked=True, of=("self",)).order_by("urgent_at", "id").first()
+        if job is None or _lock(job.pk):
+            return job
+        Job.objects.filter(pk=job.pk).update(not_before=now + HELD_PAUSE)
 
 
 def _put_off(job: Job, error: Exception, *, now: datetime) -> None:

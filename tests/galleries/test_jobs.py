@@ -280,6 +280,27 @@ def test_sweep_puts_back_a_job_that_runs_longer_than_any_task_may(own_handlers: 
 
 
 @pytest.mark.races
+@pytest.mark.django_db(transaction=True)
+def test_a_job_still_held_by_a_late_worker_does_not_hold_up_the_others(
+    own_handlers: None, settings, monkeypatch
+) -> None:
+    gallery = make_gallery(now=NOW)
+    held, other = stated(gallery, 1), stated(gallery, 2)
+    done: list[int] = []
+    with Worker() as worker:
+        assert jobs.sweep(now=NOW + timedelta(seconds=settings.TASK_HARD_LIMIT + 1)) == 1
+        monkeypatch.setitem(jobs._handlers, JobKind.RENDITIONS, lambda job, now: done.append(job.pk))
+        later = NOW + timedelta(seconds=settings.TASK_HARD_LIMIT + 2)
+        assert [jobs.work_next(now=later), jobs.work_next(now=later)] == [True, False]
+        worker.end()
+    held.refresh_from_db()
+    assert done == [other.pk]
+    assert (held.status, held.not_before) == ("waiting", later + jobs.HELD_PAUSE)
+    assert jobs.work_next(now=later + jobs.HELD_PAUSE) is True
+    assert done == [other.pk, held.pk]
+
+
+@pytest.mark.races
 def test_ten_workers_do_each_job_once(real_connections, own_handlers: None) -> None:
     gallery = make_gallery(now=NOW)
     for number in range(20):
