@@ -1,4 +1,4 @@
-"""A warm child whose jobs misbehave: `python -m tests.galleries.imaging.rogue_child`."""
+"""A warm child whose jobs misbehave: `python -m tests.galleries.imaging.rogue_child`. Its machine is never slow."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Said:
 def misbehave(order: Order) -> Said:
     deeds = {
         "spin": spin,
+        "half a second": spin_half_a_second,
         "sleep": lambda: time.sleep(60),
         "eat": lambda: bytearray(3_000_000_000),
         "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
@@ -53,15 +54,26 @@ def spin() -> None:
         pass
 
 
+def spin_half_a_second() -> None:
+    until = time.process_time() + 0.5
+    while time.process_time() < until:
+        pass
+
+
 def refuse() -> None:
     raise Refused("truncated")
 
 
-if __name__ == "__main__":
+def serve(*, slowness: float) -> None:
     jobs.JOBS["misbehave"] = jobs.Job(misbehave, Order)
     jobs.JOBS["patient"] = jobs.Job(misbehave, Order, cpu_extra_seconds=2)
     jobs.JOBS["half"] = jobs.Job(misbehave, Order, cpu_extra_seconds=-1.4)
     jobs.JOBS["brief"] = jobs.Job(misbehave, Order, cpu_extra_seconds=-1.6)
     # The CPU limit comes first, also on a busy machine; only the brief job meets its wall.
     child.WALL_FACTOR, child.WALL_EXTRA_SECONDS = 20.0, 0.5
+    child.slowness = lambda: child.Slowness(cpu=slowness, wall=slowness)
     child.serve()
+
+
+if __name__ == "__main__":
+    serve(slowness=1.0)

@@ -63,6 +63,21 @@ def test_cpu_limit_holds_to_the_tenth_of_a_second(rogue: Child):
     assert done.cost.cpu_seconds < 0.5
 
 
+def test_a_slow_machine_is_not_held_against_the_file(rogue: Child):
+    """Half a second of work where 0.3 s are allowed: refused on a quiet machine, done on one three times slower."""
+    order = Order("half a second", Path("/nowhere"))
+    assert rogue.ask("half", order, Said).value == refuse("too_slow")
+    slow = Child("tests.galleries.imaging.slow_child")
+    try:
+        done = slow.ask("half", order, Said)
+        endless = slow.ask("half", Order("spin", Path("/nowhere")), Said)
+    finally:
+        slow.close()
+    assert done.value == Said("fine")
+    assert endless.value == refuse("too_slow")
+    assert 0.8 < endless.cost.cpu_seconds < 1.6  # what both tries used, not more
+
+
 def test_wall_limit_ends_what_only_waits(rogue: Child):
     done = rogue.ask("brief", Order("sleep", Path("/nowhere")), Said)
     assert done.value == refuse("too_slow")
