@@ -238,7 +238,7 @@ def _taken(candidate: Candidate, rows: Sequence[Rendition], *, now: datetime) ->
         name=_told_apart(gallery, upload.name),
         width=picture.width,
         height=picture.height,
-        dominant_colour=next((file.dominant_colour for file in picture.rendering.files), ""),
+        dominant_colour=picture.rendering.dominant_colour,
         accepted_at=now,
         **_facts(picture, upload),
     )

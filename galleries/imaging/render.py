@@ -28,7 +28,7 @@ MIRRORED = {2, 4, 5, 7}
 
 @dataclass(frozen=True)
 class Rendered:
-    """One file made by a recipe. `dominant_colour` is "#rrggbb"; `crop` is set for cropped recipes."""
+    """One file made by a recipe. `crop` is set for cropped recipes."""
 
     recipe: str
     version: int
@@ -37,17 +37,17 @@ class Rendered:
     height: int
     bytes: int
     sha256: str
-    dominant_colour: str
     crop: Crop | None = None
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """All files of one decode, the upright sides of the original, and what had to be assumed."""
+    """All files of one decode, the upright sides of the original, its mean colour as "#rrggbb", what was assumed."""
 
     files: tuple[Rendered, ...]
     width: int
     height: int
+    dominant_colour: str
     notes: tuple[str, ...]
 
 
@@ -74,7 +74,7 @@ def render(
     is_full = any(recipe.fit is not Fit.INSIDE for recipe in recipes)
     try:
         opened = read_pixels(found, wanted_edge=None if is_full else max(recipe.edge for recipe in recipes))
-        sheet = _Sheet(opened, is_full=is_full)
+        sheet = _Sheet(opened, [recipe.edge for recipe in recipes], is_full=is_full)
         block = segments(credits)
         made = {}
         placed = dict(crops or {})
@@ -88,12 +88,14 @@ def render(
             crop = placed[recipe.name] if recipe.is_cropped else None
             image = sheet.cropped(crop, recipe) if crop else sheet.sized(recipe)
             made[recipe] = _written(image, recipe, out_dir, block, mark, crop)
+        colour = _dominant(image)  # of the smallest, before its mark
     except pyvips.Error as error:
         raise Refused(code_of(str(error))) from error
     return Rendering(
         files=tuple(made[recipe] for recipe in recipes),
         width=sheet.width,
         height=sheet.height,
+        dominant_colour=colour,
         notes=sheet.notes,
     )
 
@@ -101,7 +103,7 @@ def render(
 class _Sheet:
     """Upright pixels of one picture in the sizes made so far, largest first."""
 
-    def __init__(self, opened: Opened, *, is_full: bool) -> None:
+    def __init__(self, opened: Opened, edges: Sequence[int], *, is_full: bool) -> None:
         self.source = image = opened.image  # kept: it may lend its memory to what is made of it
         self.icc, self.is_converted = opened.icc, False
         self.notes = opened.notes
@@ -117,6 +119,7 @@ class _Sheet:
         self.width = opened.full_height if turned else opened.full_width
         self.height = opened.full_width if turned else opened.full_height
         self.done: list[pyvips.Image] = []
+        self.kept = _needed_again(edges)
 
     def sized(self, recipe: Recipe) -> pyvips.Image:
         """The picture inside the recipe's edge, sRGB."""
@@ -128,8 +131,11 @@ class _Sheet:
             image = self._converted(shrunk(self.base, edge))
         if image is self.base:
             return image
-        image = image.copy_memory()
-        self.done.append(image)
+        if (
+            edge in self.kept
+        ):  # the others go to their encoder strip by strip, and need no memory of their own
+            image = image.copy_memory()
+            self.done.append(image)
         return image
 
     def cropped(self, crop: Crop, recipe: Recipe) -> pyvips.Image:
@@ -148,6 +154,12 @@ class _Sheet:
         image, notes = to_srgb(image, self.icc)
         self.notes += tuple(note for note in notes if note not in self.notes)
         return image
+
+
+def _needed_again(edges: Sequence[int]) -> set[int]:
+    """The edges whose pixels are read twice: a smaller file is made from them, or the picture's colour is taken."""
+    sources = {edge: [larger for larger in edges if larger >= ENOUGH * edge] for edge in edges}
+    return {min(larger) for larger in sources.values() if larger} | {min(edges)}
 
 
 def upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
@@ -204,7 +216,6 @@ def _dominant(image: pyvips.Image) -> str:
 def _written(
     image: pyvips.Image, recipe: Recipe, out_dir: Path, block: bytes, mark: Mark, crop: Crop | None
 ) -> Rendered:
-    colour = _dominant(image)
     if recipe.mark:
         image = watermark.apply(image, mark, recipe.mark)
     packed = with_segments(
@@ -220,6 +231,5 @@ def _written(
         height=image.height,
         bytes=len(packed),
         sha256=hashlib.sha256(packed).hexdigest(),
-        dominant_colour=colour,
         crop=crop,
     )

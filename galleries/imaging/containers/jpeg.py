@@ -25,7 +25,7 @@ FRAMES_OTHER = {
 }  # lossless, hierarchical, arithmetic
 STANDALONE = {0x01, *range(0xD0, 0xD8)}
 MAX_SEGMENTS = 5_000
-WINDOW = 1 << 22
+WINDOW = 1 << 18  # what a core keeps at hand
 IN_SCAN = np.zeros(256, bool)  # what may follow 0xFF inside a scan: stuffing, restarts, fill
 IN_SCAN[[0x00, 0xFF, *range(0xD0, 0xD8)]] = True
 

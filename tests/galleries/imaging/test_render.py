@@ -335,7 +335,7 @@ def test_pattern_mark_covers_the_picture(tmp_path: Path):
 def test_dominant_colour_is_the_unmarked_mean(tmp_path: Path):
     plain = tmp_path / "plain.png"
     Image.fromarray(np.full((300, 300, 3), (200, 100, 50), np.uint8)).save(plain)
-    assert render(plain, [PROOF], tmp_path).files[0].dominant_colour == "#c86432"
+    assert render(plain, [PROOF], tmp_path).dominant_colour == "#c86432"
 
 
 def test_mark_opacity_is_checked():
