@@ -9,10 +9,10 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from bookings.ledger import balance, refund_booking
+from bookings.charges import change_price, settle_surplus
+from bookings.ledger import balance
 from bookings.models import Booking
 from studio.actors import Actor
-from studio.happenings import tell
 
 
 @transaction.atomic
@@ -31,10 +31,6 @@ def take_off(
         price=price, due_now=min(booking.due_now, price), allowance=F("allowance") + amount
     )
     booking.refresh_from_db()
-    money = balance(booking)
-    back = max(0, money.kept - booking.price)
-    if back:
-        refund_booking(booking, amount=back, reason=reason, once=once, by=by, now=now)
-    if was_due and not money.due:
-        tell("booking_paid", booking=booking, by=by, now=now)
+    change_price(booking, 0, now=now)
+    back = settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
     return amount, back

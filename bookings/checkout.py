@@ -18,11 +18,11 @@ from bookings import lifecycle
 from bookings import stripe_gateway as gateway
 from bookings.holds import held
 from bookings.ledger import balance
-from bookings.models import Booking, Checkout
+from bookings.models import Booking, BookingExtra, Checkout, Voucher
 from bookings.people import clean, forget_if_unused, known_client, known_zone, read_person
 from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
 from bookings.refusals import DetailsRefused, NotNow
-from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, ExtraStatus, VoucherStatus
 from studio.actors import STRIPE, WORKER, Actor
 from studio.transitions import MoveRefused, begin, move
 
@@ -84,21 +84,30 @@ def confirm_at_studio(*, booking_id: int, by: Actor, now: datetime) -> Booking:
     with transaction.atomic():
         booking = held(booking_id, now=now)
         _need_details(booking)
-        if booking.due_now:
+        if due_now(booking):
             raise NotNow(_("This booking is paid online."))
         lifecycle.confirm(booking_id=booking_id, by=by, now=now)
         booking.refresh_from_db()
         return booking
 
 
-def open_checkout(*, booking_id: int, purpose: str = "booking", now: datetime) -> str:
-    """The address of the payment page: for a held booking what is due now, for "balance" what is still open.
+def open_checkout(
+    *,
+    booking_id: int,
+    purpose: str = "booking",
+    extra_id: int | None = None,
+    return_path: str = "",
+    now: datetime,
+) -> str:
+    """The address of the payment page: for a held booking what is due now, for "balance" what is still open, for
+    "extra" the price of one that waits for its payment (`charges.add_extra(is_owed=False)`).
 
-    Opening it lengthens the hold once to 31 minutes; page and hold end at the same instant. An open page of the
-    same amount is used again. Raises HoldOver, NotNow, gateway.GatewayUnavailable, gateway.GatewayRefused.
+    `return_path` is the page of ours the client comes back to (the booking's own by default). Opening the page of a
+    hold lengthens it once to 31 minutes; page and hold end at the same instant. An open page of the same amount is
+    used again. Raises HoldOver, NotNow, gateway.GatewayUnavailable, gateway.GatewayRefused.
     """
     for is_last in (False, True):
-        checkout = _wanted(booking_id, purpose, now=now)
+        checkout = _wanted(booking_id, purpose, extra_id=extra_id, return_path=return_path, now=now)
         if checkout.status == CheckoutStatus.OPEN:
             return checkout.url
         try:
@@ -111,23 +120,32 @@ def open_checkout(*, booking_id: int, purpose: str = "booking", now: datetime) -
     raise AssertionError("unreachable")
 
 
-def _wanted(booking_id: int, purpose: str, *, now: datetime) -> Checkout:
+def _wanted(
+    booking_id: int, purpose: str, *, extra_id: int | None, return_path: str, now: datetime
+) -> Checkout:
     """The row that states that a page is wanted, committed before Stripe hears of it."""
     with transaction.atomic():
+        extra: BookingExtra | None = None
         if purpose == "booking":
             booking = held(booking_id, now=now)
             _need_details(booking)
-            amount, expires_at = booking.due_now, now + CHECKOUT_HOLD
+            amount, expires_at = due_now(booking), now + CHECKOUT_HOLD
         else:
             booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
             if booking.status != BookingStatus.CONFIRMED:
                 raise NotNow(_("There is nothing to pay for this booking."))
-            amount, expires_at = balance(booking).due, now + BALANCE_LINK
+            expires_at = now + BALANCE_LINK
+            if purpose == "extra":
+                extra = booking.extras.filter(pk=extra_id or 0, status=ExtraStatus.PROPOSED).first()
+                amount = extra.total if extra else 0
+            else:
+                amount = balance(booking).due
         if not amount:
             raise NotNow(_("There is nothing to pay for this booking."))
         found = (
             booking.checkouts.filter(
                 purpose=purpose,
+                extra=extra,
                 amount=amount,
                 status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN],
                 expires_at__gt=now,
@@ -144,6 +162,8 @@ def _wanted(booking_id: int, purpose: str, *, now: datetime) -> Checkout:
             Checkout(
                 booking=booking,
                 purpose=purpose,
+                extra=extra,
+                return_path=return_path,
                 amount=amount,
                 currency=booking.currency,
                 idempotency_key=f"checkout-{uuid4().hex}",
@@ -160,15 +180,18 @@ def _open(checkout: Checkout, *, now: datetime) -> Checkout:
 
     Every value comes from rows, so that a repeated call says the same.
     """
-    booking = checkout.booking
-    assert booking.payer is not None
-    page = settings.SITE_URL + reverse("booking", args=[booking.public_id])
+    what = checkout.voucher or checkout.booking
+    assert what is not None
+    payer = what.buyer if isinstance(what, Voucher) else what.payer
+    assert payer is not None
+    own_page = reverse("voucher" if isinstance(what, Voucher) else "booking", args=[what.public_id])
+    page = settings.SITE_URL + (checkout.return_path or own_page)
     session = gateway.create_checkout(
-        public_id=booking.public_id,
+        public_id=what.public_id,
         amount=checkout.amount,
         currency=checkout.currency,
-        description=booking.session_type.name,
-        email=booking.payer.email,
+        description=_described(checkout),
+        email=payer.email,
         success_url=f"{page}?paid=1",
         cancel_url=page,
         expires_at=checkout.expires_at,
@@ -176,6 +199,17 @@ def _open(checkout: Checkout, *, now: datetime) -> Checkout:
         metadata={"checkout": checkout.public_id},
     )
     return adopt(checkout, session, now=now)
+
+
+def _described(checkout: Checkout) -> str:
+    if checkout.extra is not None:
+        return checkout.extra.label
+    return checkout.booking.session_type.name if checkout.booking else _("Gift voucher")
+
+
+def due_now(booking: Booking) -> int:
+    """What a held booking still needs to be confirmed: a voucher may have paid some of it."""
+    return max(0, booking.due_now - balance(booking).kept)
 
 
 def adopt(checkout: Checkout, session: gateway.CheckoutSession, *, now: datetime) -> Checkout:
@@ -207,7 +241,12 @@ def close_pages(*, now: datetime, limit: int = 50) -> int:
     """
     from bookings.payments import settle
 
-    over = Q(expires_at__lte=now) | ~Q(booking__status__in=ACTIVE_BOOKING)
+    over = (
+        Q(expires_at__lte=now)
+        | Q(booking__isnull=False) & ~Q(booking__status__in=ACTIVE_BOOKING)
+        | Q(extra__status=ExtraStatus.DROPPED)
+        | Q(voucher__status=VoucherStatus.VOID)
+    )
     lapsed = Q(purpose="booking", booking__status=BookingStatus.HELD, booking__hold_expires_at__lte=now)
     pages = Checkout.objects.filter(over | lapsed, status=CheckoutStatus.OPEN).order_by("expires_at")
     closed = 0
@@ -230,7 +269,7 @@ def recover(*, now: datetime) -> int:
     """
     lost = Checkout.objects.filter(status=CheckoutStatus.WANTED, created_at__lte=now - LOST_ANSWER)
     found = 0
-    for checkout in lost.select_related("booking__payer", "booking__session_type")[:50]:
+    for checkout in lost.select_related("booking__payer", "booking__session_type", "voucher__buyer")[:50]:
         try:
             _open(checkout, now=now)
         except gateway.GatewayUnavailable:

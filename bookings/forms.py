@@ -139,7 +139,7 @@ class NervesForm(forms.Form):
 class PaymentForm(forms.Form):
     """Money taken by staff."""
 
-    amount = forms.DecimalField(label=_("Amount"), min_value=0, max_digits=9, decimal_places=2)
+    amount = forms.DecimalField(label=_("Amount"), min_value=0, max_digits=11, decimal_places=3)
     method = forms.ChoiceField(
         label=_("How"),
         choices=[choice for choice in PaymentMethod.choices if choice[0] != PaymentMethod.STRIPE],

@@ -22,6 +22,7 @@ from bookings.policy import HOLD
 from bookings.pricing import CannotPayAtStudio, Quote, quote
 from bookings.refusals import HoldOver, NotOffered, SlotTaken
 from bookings.statuses import BookingStatus, CheckoutStatus
+from bookings.taxes import taxes_of
 from studio.actors import WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.models import Location, Studio
@@ -81,13 +82,16 @@ def place(
             session_fee=priced.session_fee,
             price=priced.total,
             due_now=priced.due_now,
+            tax=priced.tax,
+            tax_percent=priced.tax_percent,
+            is_tax_added=priced.is_tax_added,
             finals_included=priced.finals_included,
             pays_at_studio=pays_at_studio,
             policy_version=studio_now().policy_version,
             override_reason=override_reason,
         )
         begin(booking, by=by, now=now)
-        _write_add_ons(booking, cast, slot)
+        _write_add_ons(booking, cast, slot, priced)
         claim(booking, slot)
         shoot = Shoot(booking=booking, code=_code(), starts_at=slot.shoot_starts_at, ends_at=slot.ends_at)
         begin(shoot, by=by, now=now)
@@ -261,12 +265,14 @@ def _priced(cast: Cast, *, pays_at_studio: bool) -> Quote:
             add_ons=cast.add_ons,
             pays_at_studio=pays_at_studio,
             studio_currency=studio_now().currency,
+            taxes=taxes_of(cast.location),
         )
     except CannotPayAtStudio as error:
         raise NotOffered(_("This session is paid when booking.")) from error
 
 
-def _write_add_ons(booking: Booking, cast: Cast, slot: Slot) -> None:
+def _write_add_ons(booking: Booking, cast: Cast, slot: Slot, priced: Quote) -> None:
+    rates = {line.add_on_id: line.tax_percent for line in priced.lines}
     times = {step.add_on_id: step for step in cast.chain.steps if step.add_on_id is not None}
     BookingAddOn.objects.bulk_create(
         BookingAddOn(
@@ -274,6 +280,8 @@ def _write_add_ons(booking: Booking, cast: Cast, slot: Slot) -> None:
             add_on=add_on,
             count=count,
             price=add_on.price * count,
+            tax_percent=rates[add_on.pk],
+            payee_percent=add_on.payee_percent,
             starts_at=times[add_on.pk].from_arrival(slot.starts_at) if add_on.pk in times else None,
             ends_at=times[add_on.pk].until(slot.starts_at) if add_on.pk in times else None,
         )

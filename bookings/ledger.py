@@ -67,7 +67,13 @@ def write_payment(
         actor_label=by.label,
     )
     Allocation.objects.create(booking=booking, payment=payment, amount=amount)
+    mark_for_invoice(booking, now=now)
     return payment
+
+
+def mark_for_invoice(booking: Booking, *, now: datetime) -> None:
+    """State, with its cause, that a numbered paper may be due; `invoices.issue_next` looks what is."""
+    Booking.objects.filter(pk=booking.pk).update(invoice_due_at=now)
 
 
 def refund_booking(
@@ -129,4 +135,5 @@ def write_refund(
         now=now,
     )
     Allocation.objects.create(booking=booking, refund=refund, amount=-amount)
+    mark_for_invoice(booking, now=now)
     return refund

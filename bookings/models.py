@@ -12,6 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.calendar_models import ArtistAsk as ArtistAsk
 from bookings.calendar_models import BusyFeed as BusyFeed
+from bookings.money_models import BookingExtra as BookingExtra
+from bookings.money_models import CodeUse as CodeUse
+from bookings.money_models import DiscountCode as DiscountCode
+from bookings.money_models import ExtraKind as ExtraKind
+from bookings.money_models import Invoice as Invoice
+from bookings.money_models import InvoiceKind as InvoiceKind
+from bookings.money_models import NumberSequence as NumberSequence
+from bookings.money_models import TaxRate as TaxRate
+from bookings.money_models import Voucher as Voucher
 from bookings.paper_models import AgreementKind as AgreementKind
 from bookings.paper_models import AgreementText as AgreementText
 from bookings.paper_models import AnswerSheet as AnswerSheet
@@ -60,6 +69,8 @@ class Client(models.Model):
     email = models.EmailField(_("e-mail"))
     mobile = models.CharField(max_length=20, blank=True, help_text="E.164")
     firm = models.CharField(max_length=150, blank=True)
+    firm_address = models.CharField(max_length=300, blank=True)
+    tax_number = models.CharField(max_length=40, blank=True, help_text="of the firm, as on its invoices")
     zone = models.CharField(max_length=64, blank=True)
     language = models.CharField(max_length=10, default="en")
     created_at = models.DateTimeField()
@@ -267,6 +278,12 @@ class AddOn(models.Model):
     placement = models.CharField(max_length=20, choices=Placement, default=Placement.BEFORE)
     finals = models.PositiveSmallIntegerField(default=0, help_text=_("Finals it adds."))
     max_count = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+    payee_percent = models.PositiveSmallIntegerField(
+        _("share of the artist"),
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text=_("Percent of the price, before tax, that the person who does it is owed."),
+    )
     is_active = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -339,10 +356,22 @@ class Booking(HasStatus):
     allowance = models.PositiveIntegerField(
         default=0, help_text="taken off the price since, because the studio was late"
     )
+    discount = models.PositiveIntegerField(default=0, help_text="taken off the list price by a code")
+    tax = models.PositiveIntegerField(default=0, help_text="contained in the price")
+    tax_percent = models.DecimalField(
+        max_digits=6, decimal_places=3, default=0, help_text="of the session type, as agreed"
+    )
+    is_tax_added = models.BooleanField(default=False, help_text="list prices are without tax")
     finals_included = models.PositiveSmallIntegerField()
     pays_at_studio = models.BooleanField(default=False)
     policy_version = models.PositiveIntegerField(default=1)
     policy_accepted_at = models.DateTimeField(null=True)
+    express_requested_at = models.DateTimeField(
+        null=True, help_text="asked to begin within the days in which the law lets a consumer withdraw"
+    )
+    invoice_due_at = models.DateTimeField(
+        null=True, help_text="something moved that a numbered paper may have to say"
+    )
     moved_count = models.PositiveSmallIntegerField(default=0)
     ics_sequence = models.PositiveSmallIntegerField(default=0)
     override_reason = models.CharField(max_length=300, blank=True)
@@ -358,6 +387,11 @@ class Booking(HasStatus):
         indexes = [
             models.Index(fields=["hold_expires_at"], condition=Q(status="held"), name="booking_held_until"),
             models.Index(fields=["location", "starts_at"], name="booking_day"),
+            models.Index(
+                fields=["invoice_due_at"],
+                condition=Q(invoice_due_at__isnull=False),
+                name="booking_to_be_invoiced",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="booking_lasts"),
@@ -382,6 +416,8 @@ class BookingAddOn(models.Model):
     add_on = models.ForeignKey(AddOn, models.PROTECT)
     count = models.PositiveSmallIntegerField(default=1)
     price = models.PositiveIntegerField(help_text="for all of the count")
+    tax_percent = models.DecimalField(max_digits=6, decimal_places=3, default=0)
+    payee_percent = models.PositiveSmallIntegerField(default=0)
     starts_at = models.DateTimeField(null=True, help_text="its own time before the shoot")
     ends_at = models.DateTimeField(null=True)
 
@@ -504,14 +540,18 @@ class PaymentMethod(models.TextChoices):
     CASH = "cash", _("Cash")
     TERMINAL = "terminal", _("Card terminal")
     TRANSFER = "transfer", _("Bank transfer")
+    VOUCHER = "voucher", _("Gift voucher")
 
 
 class Checkout(HasStatus):
     """One request to pay through Stripe Checkout. The row and its idempotency key exist before Stripe is called."""
 
     public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
-    booking = models.ForeignKey(Booking, models.PROTECT, related_name="checkouts")
-    purpose = models.CharField(max_length=20, default="booking", help_text="booking, balance, extras …")
+    booking = models.ForeignKey(Booking, models.PROTECT, related_name="checkouts", null=True)
+    voucher = models.ForeignKey(Voucher, models.PROTECT, related_name="checkouts", null=True)
+    extra = models.ForeignKey(BookingExtra, models.PROTECT, related_name="checkouts", null=True)
+    purpose = models.CharField(max_length=20, default="booking", help_text="booking, balance, extra, voucher")
+    return_path = models.CharField(max_length=300, blank=True, help_text="where the client goes afterwards")
     amount = models.PositiveIntegerField(validators=[MinValueValidator(1)])
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=20, choices=CheckoutStatus, default=CheckoutStatus.WANTED)
@@ -532,6 +572,13 @@ class Checkout(HasStatus):
                 fields=["expires_at"], condition=Q(status__in=["wanted", "open"]), name="checkout_open"
             )
         ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(booking__isnull=False, voucher=None)
+                | Q(booking=None, voucher__isnull=False, extra=None),
+                name="checkout_for_one_thing",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} {self.status}"
@@ -547,6 +594,9 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     checkout = models.OneToOneField(Checkout, models.PROTECT, null=True, related_name="payment")
     gateway_id = models.CharField(max_length=255, unique=True, null=True, help_text="Stripe's payment intent")
+    voucher = models.ForeignKey(
+        Voucher, models.PROTECT, null=True, related_name="spendings", help_text="what it was paid with"
+    )
     once = models.CharField(
         max_length=80, unique=True, null=True, help_text="one form of the desk, one payment"
     )
@@ -554,6 +604,15 @@ class Payment(models.Model):
     actor_kind = models.CharField(max_length=10, choices=ActorKind)
     actor_id = models.BigIntegerField(null=True)
     actor_label = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(method="voucher", voucher__isnull=False)
+                | (~Q(method="voucher") & Q(voucher=None)),
+                name="a_voucher_pays_as_a_voucher",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} {self.method}"
@@ -590,9 +649,13 @@ class Refund(HasStatus):
 
 
 class Allocation(models.Model):
-    """Which booking a payment (positive) or a refund (negative) belongs to. Append-only, sums to its source."""
+    """Which booking, or bought voucher, a payment (positive) or a refund (negative) belongs to.
 
-    booking = models.ForeignKey(Booking, models.PROTECT, related_name="allocations")
+    Append-only, sums to its source.
+    """
+
+    booking = models.ForeignKey(Booking, models.PROTECT, null=True, related_name="allocations")
+    voucher = models.ForeignKey(Voucher, models.PROTECT, null=True, related_name="allocations")
     payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="allocations")
     refund = models.ForeignKey(Refund, models.PROTECT, null=True, related_name="allocations")
     amount = models.IntegerField()
@@ -603,7 +666,11 @@ class Allocation(models.Model):
                 condition=Q(payment__isnull=False, refund=None, amount__gt=0)
                 | Q(payment=None, refund__isnull=False, amount__lt=0),
                 name="allocation_of_one_source",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(booking__isnull=False, voucher=None) | Q(booking=None, voucher__isnull=False),
+                name="allocation_to_one_thing",
+            ),
         ]
 
     def __str__(self) -> str:

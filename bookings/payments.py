@@ -16,14 +16,14 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from psycopg.errors import ExclusionViolation
 
-from bookings import availability, holds, lifecycle, messages
+from bookings import availability, charges, holds, lifecycle, messages
 from bookings import stripe_gateway as gateway
 from bookings.availability import Leeway
 from bookings.checkout import adopt, recover
 from bookings.ledger import Balance, balance, refund_booking, write_payment, write_refund
 from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot
 from bookings.refusals import NotNow
-from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, RefundStatus
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, ExtraStatus, RefundStatus
 from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.happenings import tell
@@ -76,7 +76,9 @@ def settle(checkout: Checkout, session: gateway.CheckoutSession, *, now: datetim
 
 
 def _check(checkout: Checkout, session: gateway.CheckoutSession) -> None:
-    ours = (checkout.amount, checkout.currency.lower(), checkout.booking.public_id, checkout.public_id)
+    what = checkout.booking or checkout.voucher
+    assert what is not None
+    ours = (checkout.amount, checkout.currency.lower(), what.public_id, checkout.public_id)
     theirs = (session.amount, session.currency.lower(), session.public_id, session.metadata.get("checkout"))
     if ours != theirs:
         log.error("Checkout %s: Stripe has %s, we asked for %s", checkout.public_id, theirs, ours)
@@ -100,6 +102,10 @@ def receive(*, checkout_id: int, payment_intent: str, now: datetime) -> Payment 
             by=STRIPE,
             now=now,
         )
+        extra = checkout.extra
+        is_offered = extra is not None and extra.status == ExtraStatus.PROPOSED
+        if extra is not None and is_offered and booking.status == BookingStatus.CONFIRMED:
+            charges.agree(extra, booking=booking, by=STRIPE, now=now)
         if booking.status == BookingStatus.HELD:
             lifecycle.confirm(booking_id=booking.pk, by=STRIPE, now=now)
         elif booking.status == BookingStatus.EXPIRED:
@@ -114,7 +120,7 @@ def receive(*, checkout_id: int, payment_intent: str, now: datetime) -> Payment 
 def _keep_waiting(checkout: Checkout, *, now: datetime) -> None:
     """The client has paid and the bank is thinking: the hold does not lapse meanwhile."""
     Booking.objects.filter(
-        pk=checkout.booking_id, status=BookingStatus.HELD, hold_expires_at__lt=now + PROCESSING / 2
+        checkouts=checkout, status=BookingStatus.HELD, hold_expires_at__lt=now + PROCESSING / 2
     ).update(hold_expires_at=now + PROCESSING)
 
 

@@ -23,8 +23,8 @@ from bookings.views import forecast_of, summary_of
 from studio.access import staff
 from studio.accounts import require
 from studio.actors import Actor
+from studio.currencies import to_major, to_minor
 from studio.models import Message, Role, StatusChange
-from studio.templatetags.studio_tags import DECIMALS
 from studio.transitions import MoveRefused
 
 TABS = {
@@ -115,8 +115,7 @@ def _actor(request: HttpRequest) -> Actor:
 
 
 def _major(amount: int, currency: str) -> str:
-    decimals = DECIMALS.get(currency.upper(), 2)
-    return f"{amount / 10**decimals:.{decimals}f}"
+    return f"{to_major(amount, currency):f}"
 
 
 @staff(Role.PHOTOGRAPHER)
@@ -163,7 +162,11 @@ def payment(request: HttpRequest, public_id: str) -> HttpResponse:
     if not form.is_valid():
         messages.warning(request, _("Please give an amount and how it was paid."))
         return redirect("desk_booking", public_id)
-    amount = int(form.cleaned_data["amount"].scaleb(DECIMALS.get(found.currency.upper(), 2)))
+    try:
+        amount = to_minor(form.cleaned_data["amount"], found.currency)
+    except ValueError:
+        messages.warning(request, _("This amount is finer than the smallest coin."))
+        return redirect("desk_booking", public_id)
     try:
         payments.record_by_staff(
             booking_id=found.pk,

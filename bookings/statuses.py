@@ -78,6 +78,34 @@ REFUND_MOVES = moves(
 )
 
 
+class ExtraStatus(models.TextChoices):
+    PROPOSED = "proposed", _("Waits for payment")
+    AGREED = "agreed", _("Agreed")
+    DROPPED = "dropped", _("Taken off")
+
+
+E = ExtraStatus
+EXTRA_MOVES = moves(
+    agree=({E.PROPOSED}, E.AGREED, "agreed_at"),
+    drop=({E.PROPOSED, E.AGREED}, E.DROPPED, "dropped_at"),
+)
+
+
+class VoucherStatus(models.TextChoices):
+    WANTED = "wanted", _("Waits for payment")
+    ISSUED = "issued", _("Issued")
+    LAPSED = "lapsed", _("Never paid")
+    VOID = "void", _("Taken back")
+
+
+V = VoucherStatus
+VOUCHER_MOVES = moves(
+    issue=({V.WANTED, V.LAPSED}, V.ISSUED, "issued_at"),  # late money still buys it
+    lapse=({V.WANTED}, V.LAPSED, "lapsed_at"),
+    void=({V.ISSUED}, V.VOID, "voided_at"),
+)
+
+
 class AskStatus(models.TextChoices):
     ASKED = "asked", _("Asked")
     ACCEPTED = "accepted", _("Comes")

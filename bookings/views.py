@@ -32,6 +32,7 @@ from bookings.refusals import DetailsRefused, HoldOver, NotNow, NotOffered, Slot
 from bookings.seating import Slot
 from bookings.statuses import BookingStatus
 from bookings.stripe_gateway import BadSignature, GatewayError
+from bookings.taxes import taxes_of
 from studio import promises, storage, throttles
 from studio.actors import Actor, ActorKind
 from studio.workdays import WorkdaysError
@@ -87,6 +88,7 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
             location=place,
             add_ons=cast.add_ons,
             studio_currency=holds.studio_now().currency,
+            taxes=taxes_of(place),
         )
     except NotOffered as refusal:
         found, price, problem = [], None, refusal.sentence

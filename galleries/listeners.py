@@ -6,9 +6,10 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from bookings.charges import knows_deliveries
 from bookings.models import Booking, Client, Shoot
 from galleries import deadlines, delivery
-from galleries.models import Gallery, PauseReason
+from galleries.models import Delivery, Gallery, PauseReason
 from galleries.statuses import GalleryStatus
 from studio.actors import Actor
 from studio.happenings import on
@@ -42,6 +43,12 @@ def start_clock(*, shoot: Shoot, by: Actor, now: datetime) -> None:
     gallery = Gallery.objects.filter(shoot=shoot).first()
     if gallery is not None and shoot.completed_at is not None:
         deadlines.start(gallery_id=gallery.pk, ended_at=shoot.completed_at, now=now)
+
+
+@knows_deliveries
+def was_delivered(booking: Booking) -> bool:
+    """Whether any pictures of a booking were delivered: nobody is asked for a tip before."""
+    return Delivery.objects.filter(gallery__shoot__booking=booking).exists()
 
 
 @on("booking_paid")

@@ -17,6 +17,7 @@ HAPPENINGS = {
     "booking_confirmed": "booking",
     "booking_moved": "booking",
     "booking_cancelled": "booking",
+    "extra_agreed": "extra (it counts in the price; where it had to be paid first, it is)",
     "booking_paid": "booking (its balance is now settled)",
     "shoot_checked_in": "shoot",
     "shoot_completed": "shoot",

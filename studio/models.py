@@ -101,6 +101,10 @@ class Studio(models.Model):
     policy_text = models.TextField(blank=True)
     late_fee_percent = models.PositiveSmallIntegerField(default=10, validators=[MaxValueValidator(100)])
     copyright_line = models.CharField(max_length=200, blank=True)
+    asks_for_tips = models.BooleanField(
+        default=False, help_text=_("After delivery, to a named person, without a suggested amount.")
+    )
+    sells_vouchers = models.BooleanField(default=True, help_text=_("Gift vouchers on the public pages."))
     has_public_on_time_badge = models.BooleanField(default=False)
     alert_webhook_url = models.URLField(
         blank=True, help_text=_('https; gets {"text": …} for each warning, as Slack and others take it.')
@@ -121,6 +125,35 @@ class Studio(models.Model):
         return self.name
 
 
+class LegalEntity(models.Model):
+    """Who sells: the firm behind one or more locations, as its receipts name it."""
+
+    name = models.CharField(_("name"), max_length=150)
+    address = models.TextField(_("address"))
+    country = models.CharField(_("country"), max_length=2)
+    tax_number = models.CharField(_("tax number"), max_length=40, blank=True)
+    is_tax_added = models.BooleanField(
+        _("tax is added"),
+        default=False,
+        help_text=_("Off: list prices contain the tax. On: it is added to them."),
+    )
+    number_prefix = models.CharField(
+        _("prefix of the numbers"), max_length=12, unique=True, help_text=_("LDN- makes LDN-00001.")
+    )
+    small_print = models.TextField(
+        _("small print"),
+        blank=True,
+        help_text=_("Bank details, register entry; at the foot of each receipt."),
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "legal entities"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Location(models.Model):
     """A place with its own time zone, hours, closures and therefore its own promise."""
 
@@ -133,6 +166,14 @@ class Location(models.Model):
     subdivision = models.CharField(max_length=10, blank=True)
     zone = models.CharField(_("time zone"), max_length=64, validators=[validate_zone])
     currency = models.CharField(max_length=3, blank=True, help_text=_("Blank: the studio's."))
+    entity = models.ForeignKey(
+        LegalEntity,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="locations",
+        help_text=_("Who sells here; without one no receipts are made."),
+    )
     # The promise: which weekdays count (Monday first), and when the working day closes.
     working_week = models.CharField(max_length=7, default="1111100")
     opens_at = models.TimeField(default=time(9))

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 from studio import desk, letters
 from studio.accounts import roles_of
+from studio.currencies import DECIMALS
 
 register = template.Library()
 
@@ -32,11 +33,6 @@ SYMBOLS = {
     "KRW": "₩",
     "ILS": "₪",
 }
-# ISO 4217: how many decimals an amount in minor units has, where it is not two. (As Stripe counts them.)
-DECIMALS = dict.fromkeys(
-    ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"],
-    0,
-) | dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
 
 TONES = {
     "good": {"confirmed", "completed", "delivered", "approved", "paid", "sent", "done", "accepted", "passed"},
