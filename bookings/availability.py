@@ -136,16 +136,16 @@ class Enquiry:
         """Why this is no start time of the session, whoever is free: sentences a client may read."""
         if self.starts_at <= self.now:
             return [_("That time has passed.")]
-        return list(_rules_broken(self.cast, self._day(), self.starts_at))
+        return list(_rules_broken(self.cast, self.day(), self.starts_at))
 
     def slot(self) -> Slot | None:
         """The Slot that starts then, if it is open at this moment."""
-        found = open_slots(filled(self.cast, self._day(), now=self.now, ignoring=self.ignoring))
+        found = open_slots(filled(self.cast, self.day(), now=self.now, ignoring=self.ignoring))
         return next((slot for slot in found if slot.starts_at == self.starts_at), None)
 
     def is_full(self) -> bool:
         """Whether the day has reached the session's cap at this moment."""
-        day = self._day()
+        day = self.day()
         return day.first_on in filled(self.cast, day, now=self.now, ignoring=self.ignoring).full_dates
 
     def nearby(self, count: int = 6) -> list[Slot]:
@@ -158,13 +158,14 @@ class Enquiry:
         """For staff: every reason, with names and times. Empty when it is free."""
         if self.slot() is not None:
             return []
-        board = filled(self.cast, self._day(), now=self.now, ignoring=self.ignoring)
+        board = filled(self.cast, self.day(), now=self.now, ignoring=self.ignoring)
         found = self.rules_broken()
         if board.full_dates:
             found.append(full_sentence())
         return found + _people(replace(board, full_dates=frozenset()), self.starts_at)
 
-    def _day(self) -> Board:
+    def day(self) -> Board:
+        """The frame cut to the local date of the time asked for."""
         on = self.starts_at.astimezone(ZoneInfo(self.frame.zone)).date()
         return replace(self.frame, first_on=on, last_on=on)
 

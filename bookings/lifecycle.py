@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from bookings import availability, holds, messages, policy
+from bookings import asking, availability, holds, messages, policy
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
+from bookings.notes import note
 from bookings.people import clean, forget_if_unused, known_client, read_person
 from bookings.refusals import DetailsRefused, NotNow, NotOffered, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
@@ -22,7 +23,7 @@ from bookings.timeline import instant
 from studio import outbox
 from studio.actors import WORKER, Actor, ActorKind
 from studio.happenings import tell
-from studio.models import Closure, Location, OpeningHours, StatusChange
+from studio.models import Closure, Location, OpeningHours
 from studio.templatetags.studio_tags import local, money
 from studio.transitions import move
 
@@ -92,6 +93,7 @@ def after_confirming(booking: Booking, *, message: str, by: Actor, now: datetime
     for shoot in booking.shoots.select_related("sitter", "booking"):
         _tell_sitter(shoot, by=by, now=now)
     messages.plan_reminders(booking, now=now)
+    asking.ask_artists(booking, by=by, now=now)
 
 
 def decline(*, booking_id: int, by: Actor, now: datetime, reason: str = "") -> bool:
@@ -161,13 +163,18 @@ def _check_movable(booking: Booking, *, by: Actor, now: datetime) -> None:
         raise NotNow(_("Only a standing booking can be moved."))
     if booking.shoots.exclude(status=ShootStatus.PLANNED).exists():
         raise NotNow(_("This session has already begun."))
-    if by.kind != ActorKind.USER and not policy.may_move(
-        starts_at=booking.starts_at, moved_count=booking.moved_count, at=now
-    ):
+    if by.kind != ActorKind.USER and not may_move(booking, now=now):
         raise TooLate(
             _("A session can be moved once, until %(hours)d hours before. Please ask us, we will find a way.")
             % {"hours": policy.STANDARD.move_hours}
         )
+
+
+def may_move(booking: Booking, *, now: datetime) -> bool:
+    """Whether the client may move it without asking: by the policy, or because the studio asked for another time."""
+    return booking.free_change_since is not None or policy.may_move(
+        starts_at=booking.starts_at, moved_count=booking.moved_count, at=now
+    )
 
 
 def _write_times(
@@ -180,10 +187,19 @@ def _write_times(
 ) -> None:
     booking.starts_at, booking.ends_at = slot.starts_at, slot.ends_at
     booking.ics_sequence += 1
-    booking.moved_count += is_clients
-    booking.override_reason = override_reason
-    booking.save(update_fields=["starts_at", "ends_at", "ics_sequence", "moved_count", "override_reason"])
-    booking.shoots.update(starts_at=slot.shoot_starts_at, ends_at=slot.ends_at)
+    booking.moved_count += is_clients and booking.free_change_since is None
+    booking.override_reason, booking.free_change_since = override_reason, None
+    booking.save(
+        update_fields=[
+            "starts_at",
+            "ends_at",
+            "ics_sequence",
+            "moved_count",
+            "override_reason",
+            "free_change_since",
+        ]
+    )
+    booking.shoots.update(starts_at=slot.shoot_starts_at, ends_at=slot.ends_at, expected_at=None)
     for step in cast.chain.steps:
         if step.add_on_id is not None:
             booking.add_ons.filter(add_on=step.add_on_id).update(
@@ -193,18 +209,7 @@ def _write_times(
 
 def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, reason: str) -> None:
     times = [local(moment, booking.location) for moment in (was_at, booking.starts_at)]
-    StatusChange.objects.create(
-        model=booking._meta.label_lower,
-        object_id=booking.pk,
-        verb="move_to",
-        before=booking.status,
-        after=booking.status,
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_label=by.label,
-        reason=f"{times[0]} → {times[1]}. {reason}".strip()[:500],
-        at=now,
-    )
+    note(booking, "move_to", f"{times[0]} → {times[1]}. {reason}".strip(), by=by, now=now)
     tell("booking_moved", booking=booking, by=by, now=now)
     messages.drop_reminders(booking, now=now)
     messages.tell_client(
@@ -217,6 +222,7 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
         was_at=was_at,
     )
     messages.plan_reminders(booking, now=now)
+    asking.ask_again(booking, by=by, now=now)
 
 
 # --- cancelling ---------------------------------------------------------------------------------------------
@@ -225,7 +231,8 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
 def refund_preview(*, booking: Booking, now: datetime, full_refund: bool = False) -> RefundQuote:
     """What would go back if the booking were cancelled now. `full_refund`: the studio causes it, or waives its fee."""
     kept = balance(booking).kept
-    is_whole = full_refund or booking.status == BookingStatus.REQUESTED
+    is_the_studios = full_refund or booking.free_change_since is not None
+    is_whole = is_the_studios or booking.status == BookingStatus.REQUESTED
     percent = 100 if is_whole else policy.refund_percent(starts_at=booking.starts_at, at=now)
     amount = policy.refund_amount(paid=kept, percent=percent)
     facts = {"back": money(amount, booking.currency), "paid": money(kept, booking.currency)}
@@ -271,6 +278,7 @@ def _end(booking: Booking, *, amount: int, reason: str, by: Actor, now: datetime
     """Everything that follows from a booking that will not take place."""
     booking.ics_sequence += 1
     booking.save(update_fields=["ics_sequence"])
+    asking.withdraw(booking, by=by, now=now)
     holds.let_go([booking.pk], by=by, now=now)
     if amount:
         refund_booking(

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, checkout, extras, holds, ics, lifecycle, payments, policy
+from bookings import availability, checkout, extras, holds, ics, lifecycle, payments
 from bookings.forms import NERVES, NervesForm, SitterForm
 from bookings.models import Booking, ConsentPurpose, Shoot
 from bookings.refusals import NotNow, Refused, SlotTaken
@@ -63,7 +63,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         "booking": found,
         "forecast": forecast_of(found),
         "balance": payments.balance(found),
-        "may_move": policy.may_move(starts_at=found.starts_at, moved_count=found.moved_count, at=now),
+        "may_move": lifecycle.may_move(found, now=now),
         "is_over": found.ends_at <= now,
         "is_sitter": shoot is not None and shoot.sitter_id == by.id,
         "is_payer": found.payer_id == by.id,
@@ -174,7 +174,7 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
         "booking": found,
         "days": by_day(slots, zone),
         "nearby": nearby,
-        "may_move": policy.may_move(starts_at=found.starts_at, moved_count=found.moved_count, at=now),
+        "may_move": lifecycle.may_move(found, now=now),
         "previous": f"?week={week - 1}" if week else "",
         "next": f"?week={week + 1}" if (week + 1) * WEEK <= found.session_type.horizon_days else "",
         "first_on": first_on,

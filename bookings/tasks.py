@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from bookings import checkout, holds, lifecycle, payments, webhooks
+from bookings import asking, checkout, holds, lifecycle, payments, webhooks
 from bookings.models import PaymentMethod, Refund
 from bookings.statuses import RefundStatus
 from studio.background import only_one, quick_task, ring
@@ -38,6 +38,7 @@ def sweep() -> None:
             return
         holds.expire_due(now=now)
         lifecycle.complete_overdue(now=now)
+        asking.lapse_due(now=now)
         checkout.close_pages(now=now)
         if WebhookEvent.objects.filter(handled_at=None, next_try_at__lte=now).exists():
             ring(handle_webhooks)

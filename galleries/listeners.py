@@ -67,6 +67,14 @@ def put_away(*, booking: Booking, by: Actor, now: datetime) -> None:
         deadlines.stop(gallery_id=pk, now=now)
 
 
+@on("booking_reshot")
+def wait_no_longer(*, booking: Booking, by: Actor, now: datetime) -> None:
+    """The session is photographed again: nothing is promised for the first one's pictures any more."""
+    for gallery in Gallery.objects.filter(shoot__booking=booking).order_by("pk"):
+        move_where(Gallery.objects.filter(pk=gallery.pk), "cancel", by=by, now=now, reason=_("Reshot"))
+        deadlines.stop(gallery_id=gallery.pk, now=now)
+
+
 @on("closures_changed")
 def compute_again(*, location: Location, by: Actor, now: datetime) -> None:
     """Running promises may become earlier, never later."""

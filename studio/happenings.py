@@ -18,6 +18,7 @@ HAPPENINGS = {
     "booking_moved": "booking",
     "booking_cancelled": "booking",
     "extra_agreed": "extra (it counts in the price; where it had to be paid first, it is)",
+    "booking_reshot": "booking (the first one: it is photographed again, nobody waits for its pictures)",
     "booking_paid": "booking (its balance is now settled)",
     "shoot_checked_in": "shoot",
     "shoot_completed": "shoot",
