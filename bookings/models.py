@@ -233,6 +233,12 @@ class SessionType(models.Model):
     promise_days = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
     client_looks_first = models.BooleanField(default=False)
     delivers_by_itself = models.BooleanField(default=True)
+    makes_print = models.BooleanField(
+        _("8 × 10 print size"), null=True, blank=True, help_text=_("Blank: as the studio says.")
+    )
+    makes_black_and_white = models.BooleanField(
+        _("black and white size"), null=True, blank=True, help_text=_("Blank: as the studio says.")
+    )
     allows_minors = models.BooleanField(default=False)
     increment_minutes = models.PositiveSmallIntegerField(default=15, validators=[MinValueValidator(5)])
     min_notice_hours = models.PositiveSmallIntegerField(default=12)
@@ -363,6 +369,9 @@ class Booking(HasStatus):
     )
     is_tax_added = models.BooleanField(default=False, help_text="list prices are without tax")
     finals_included = models.PositiveSmallIntegerField()
+    promise_days = models.PositiveSmallIntegerField(
+        null=True, help_text="working days agreed when the studio was full; empty: as the session type says"
+    )
     pays_at_studio = models.BooleanField(default=False)
     policy_version = models.PositiveIntegerField(default=1)
     policy_accepted_at = models.DateTimeField(null=True)

@@ -6,6 +6,9 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Shoot
+from galleries.afterwards_models import Farewell as Farewell
+from galleries.afterwards_models import FarewellKind as FarewellKind
+from galleries.afterwards_models import YearLater as YearLater
 from galleries.finished_models import CropSpec as CropSpec
 from galleries.finished_models import FinishedFile as FinishedFile
 from galleries.finished_models import PickCrop as PickCrop
@@ -84,6 +87,9 @@ class Gallery(HasStatus):
         null=True, help_text="30, 7 or 1: the last warning given"
     )
     thank_at = models.DateTimeField(null=True, help_text="when the thank-you is due; empty once sent")
+    restore_asked_at = models.DateTimeField(
+        null=True, help_text="somebody wants the originals back from the archive; empty once they are"
+    )
 
     moves = GALLERY_MOVES
 
@@ -190,6 +196,9 @@ class Breach(models.Model):
     late_policy_by = models.CharField(max_length=200, blank=True)
     late_policy_reason = models.CharField(max_length=300, blank=True)
     late_policy_amount = models.PositiveIntegerField(default=0)
+    late_policy_voucher = models.CharField(
+        max_length=40, blank=True, help_text="code of the voucher given instead of money"
+    )
     late_policy_given_back = models.PositiveIntegerField(
         default=0, help_text="of the amount; the rest was not paid yet and came off the balance"
     )
@@ -413,6 +422,8 @@ class Version(models.Model):
     override_reason = models.CharField(max_length=300, blank=True)
     override_by = models.CharField(max_length=200, blank=True)
 
+    erased_at = models.DateTimeField(null=True, help_text="its bytes are gone; the link of the chain stays")
+
     class Meta:
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["retouch", "number"], name="one_version_number")]
@@ -468,6 +479,10 @@ class Rendition(models.Model):
     crc32 = models.BigIntegerField()
     flags = models.JSONField(default=list, help_text="e.g. no_face, missing_headroom, corrupt_profile")
     made_at = models.DateTimeField()
+
+    erased_at = models.DateTimeField(
+        null=True, help_text="its bytes are gone; what was delivered stays on record"
+    )
 
     class Meta:
         constraints = [

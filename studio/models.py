@@ -89,6 +89,15 @@ class StaffRole(models.Model):
         return f"{self.user}: {self.get_role_display()}"
 
 
+class LateWay(models.TextChoices):
+    """How the late policy's share comes back to the client."""
+
+    BACK = "back", _("Back the way it was paid; what was paid in cash as a voucher")
+    CASH_BACK = "cash_back", _("Back the way it was paid; cash is handed back at the desk")
+    VOUCHER = "voucher", _("All of it as a voucher")
+    NONE = "none", _("Nothing")
+
+
 class Studio(models.Model):
     """The one studio of this installation and its manners."""
 
@@ -111,6 +120,34 @@ class Studio(models.Model):
     )
     review_url = models.URLField(
         blank=True, help_text=_("Where clients may write a review; asked once, of everybody, after delivery.")
+    )
+    late_way = models.CharField(
+        _("when pictures come late"), max_length=10, choices=LateWay, default=LateWay.BACK
+    )
+    hides_full_slots = models.BooleanField(
+        default=False,
+        help_text=_(
+            "Do not offer times whose pictures would come later than promised; else the later date is said."
+        ),
+    )
+    makes_print = models.BooleanField(
+        default=False, help_text=_("Deliver a size for 8 × 10 inch prints as well.")
+    )
+    makes_black_and_white = models.BooleanField(
+        default=False, help_text=_("Deliver a black and white size as well.")
+    )
+    licence_text = models.TextField(
+        blank=True,
+        help_text=_("What clients may do with their pictures, for the PDF. Blank: the usual words."),
+    )
+    archives_after_days = models.PositiveSmallIntegerField(
+        default=90, help_text=_("Days after delivery when originals move to the archive, where there is one.")
+    )
+    keeps_unpicked_days = models.PositiveSmallIntegerField(
+        default=90, help_text=_("Days after delivery when pictures nobody chose are erased.")
+    )
+    keeps_originals_months = models.PositiveSmallIntegerField(
+        default=36, help_text=_("Months after delivery when the originals of chosen pictures are erased.")
     )
     cover_key = models.CharField(
         max_length=200, blank=True, help_text=_("Picture of the front page, in the store.")
@@ -288,6 +325,9 @@ class Message(HasStatus):
     attachments = models.JSONField(
         default=list, help_text="[{name, type, text or base64}]: small files such as .ics and a call sheet"
     )
+    unsubscribe_url = models.CharField(
+        max_length=300, blank=True, help_text="one tap ends mails of this kind (RFC 8058)"
+    )
     about_model = models.CharField(max_length=80, blank=True)
     about_id = models.BigIntegerField(null=True)
     client_id = models.BigIntegerField(null=True, db_index=True)
@@ -378,6 +418,8 @@ class Credential(models.Model):
     target = models.CharField(max_length=24)
     holder_id = models.BigIntegerField(null=True, db_index=True)
     holder_label = models.CharField(max_length=200, blank=True)
+    holder_email = models.CharField(max_length=254, blank=True, help_text="of somebody who is no client")
+    pin_hash = models.CharField(max_length=200, blank=True, help_text="blank: no PIN of its own")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
