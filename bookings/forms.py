@@ -88,6 +88,28 @@ class DetailsForm(forms.Form):
     )
 
 
+class WaitForm(forms.Form):
+    """Which days somebody waits for, and who it is."""
+
+    first_on = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+    last_on = forms.DateField(label=_("Until"), widget=forms.DateInput(attrs={"type": "date"}))
+    name = forms.CharField(
+        label=_("Your name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+    email = forms.EmailField(
+        label=_("E-mail"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+    mobile = forms.CharField(
+        label=_("Mobile"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel", "type": "tel"}),
+        help_text=_("Then we can also send the offer as a text."),
+    )
+    zone = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput(attrs={"data-zone": ""}))
+    form_token = forms.UUIDField(widget=forms.HiddenInput)
+
+
 class SitterForm(forms.Form):
     """Who is in the picture, when somebody else booked."""
 

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from bookings import stripe_gateway as gateway
-from bookings.models import Booking, Claim, Payment, PaymentMethod, Refund
-from bookings.statuses import ACTIVE_BOOKING, RefundStatus
+from bookings.models import Booking, Claim, Payment, PaymentMethod, Refund, WaitingOffer, WaitingPlace
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, OfferStatus, RefundStatus, WaitingStatus
 from studio.verification import invariant
 
 SETTLING = timedelta(minutes=15)  # younger money may still be on its way from one list to the other
@@ -38,6 +38,20 @@ def claims_that_do_not_belong(now: datetime) -> Iterator[str]:
     standing = Booking.objects.filter(status__in=ACTIVE_BOOKING, session_type__requirements__isnull=False)
     for pk in standing.exclude(claims__is_active=True).distinct().values_list("pk", flat=True)[:100]:
         yield f"booking {pk} stands and holds nothing"
+
+
+@invariant("I1", "A time that is offered to the waiting list is held for one place")
+def offers_that_hold_nothing(now: datetime) -> Iterator[str]:
+    """A standing offer has a held booking (or one that ended within the last sweeps); an offered place has one."""
+    ended = Q(booking__expired_at__gt=now - SETTLING) | Q(booking__cancelled_at__gt=now - SETTLING)
+    ended |= Q(booking__confirmed_at__gt=now - SETTLING) | Q(booking__requested_at__gt=now - SETTLING)
+    standing = WaitingOffer.objects.filter(status__in=[OfferStatus.OPEN, OfferStatus.TAKEN])
+    loose = standing.exclude(booking__status=BookingStatus.HELD).exclude(ended)
+    for pk in loose.values_list("pk", flat=True)[:100]:
+        yield f"waiting offer {pk} stands and its booking is not held"
+    offered = WaitingPlace.objects.filter(status=WaitingStatus.OFFERED)
+    for pk in offered.exclude(offers__in=standing).values_list("pk", flat=True)[:100]:
+        yield f"waiting place {pk} is offered a time and no offer stands"
 
 
 @invariant("I2", "Every payment and refund is allocated in full")

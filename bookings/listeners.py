@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from bookings import waiting
 from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
+from studio.actors import Actor
+from studio.happenings import on
 from studio.links import Opening, on_asked
 from studio.templatetags.studio_tags import local
 
@@ -26,3 +29,17 @@ def bookings_of(email: str, now: datetime) -> Iterator[Opening]:
         for booking in theirs.select_related("session_type", "location").order_by("-starts_at").distinct():
             when = local(booking.starts_at, booking.location)
             yield Opening(person, f"{booking.session_type.name}, {when}", "booking", booking.public_id)
+
+
+@on("booking_confirmed")
+def leave_the_waiting_list(*, booking: Booking, by: Actor, now: datetime) -> None:
+    """Who has booked waits no longer."""
+    waiting.booked(booking=booking, by=by, now=now)
+
+
+@on("booking_cancelled")
+@on("booking_moved")
+@on("closures_changed")
+def look_for_waiting_clients(**_facts: object) -> None:
+    """A time may have become free."""
+    waiting.ring_offers()

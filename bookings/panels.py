@@ -16,10 +16,12 @@ from studio.models import Message, MessageStatus, Role, User, WebhookEvent
 from studio.views import LANDINGS
 
 LANDINGS["booking"] = "booking"
+LANDINGS["waiting"] = "waiting_place"
 FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 DAY = FRONT | {Role.ARTIST}
 
 desk.link("desk_bookings", label=_("Bookings"), order=10, roles=FRONT)
+desk.link("desk_waiting", label=_("Waiting list"), order=15, roles=FRONT)
 
 
 def _own_resource(request: HttpRequest) -> int | None:

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from bookings import asking, checkout, holds, lifecycle, payments, webhooks
+from bookings import asking, checkout, holds, lifecycle, payments, waiting, webhooks
 from bookings.models import PaymentMethod, Refund
 from bookings.statuses import RefundStatus
 from studio.background import only_one, quick_task, ring
@@ -30,6 +30,14 @@ def close_pages() -> None:
 
 
 @quick_task
+def offer_times() -> None:
+    """A time may have become free: settle the waiting list's offers and make the next."""
+    with only_one("bookings.waiting") as mine:
+        if mine:
+            waiting.sweep(now=timezone.now())
+
+
+@quick_task
 def sweep() -> None:
     """Each minute: lapsed holds, their payment pages, shoots nobody completed, and whatever was not rung for."""
     now = timezone.now()
@@ -40,6 +48,7 @@ def sweep() -> None:
         lifecycle.complete_overdue(now=now)
         asking.lapse_due(now=now)
         checkout.close_pages(now=now)
+        ring(offer_times)
         if WebhookEvent.objects.filter(handled_at=None, next_try_at__lte=now).exists():
             ring(handle_webhooks)
         due = Refund.objects.filter(

@@ -1,12 +1,19 @@
 from django.urls import path
 
-from bookings import private_views, staff_views, views
+from bookings import private_views, staff_views, views, waiting_views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("cover.jpg", views.cover, name="cover"),
     path("book/<slug:slug>/", views.session_type, name="session_type"),
     path("book/<slug:slug>/hold", views.hold, name="hold"),
+    path("book/<slug:slug>/wait", waiting_views.join, name="wait"),
+    path("waiting/<str:public_id>/", waiting_views.place, name="waiting_place"),
+    path("waiting/<str:public_id>/take", waiting_views.take, name="waiting_take"),
+    path("waiting/<str:public_id>/pass", waiting_views.pass_on, name="waiting_pass"),
+    path("waiting/<str:public_id>/leave", waiting_views.leave, name="waiting_leave"),
+    path("desk/waiting/", waiting_views.desk_list, name="desk_waiting"),
+    path("desk/waiting/<str:public_id>/leave", waiting_views.desk_leave, name="desk_waiting_leave"),
     path("hold/<str:public_id>/", views.details, name="booking_details"),
     path("hold/<str:public_id>/release", views.release, name="booking_release"),
     path("booking/<str:public_id>/", private_views.booking, name="booking"),

@@ -101,6 +101,8 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
         "add_ons": add_ons,
         "may_pay_at_studio": may_pay_at_studio(choice.session_type),
         "form_token": uuid.uuid4(),
+        "hold_url": reverse("hold", args=[choice.session_type.slug]),
+        "wait_url": reverse("wait", args=[choice.session_type.slug]) + _week_link(choice, 0),
         "previous": _week_link(choice, -1) if choice.week_number else "",
         "next": _week_link(choice, 1) if first_on + timedelta(days=WEEK) <= horizon else "",
         "first_on": first_on,

@@ -18,7 +18,12 @@ from django.urls import reverse
 from studio.models import Credential
 
 SESSION_KEY = "opened"  # {scope:target: credential id}
-LIFETIMES = {"booking": timedelta(days=400), "gallery": timedelta(days=400), "proofs": timedelta(days=60)}
+LIFETIMES = {
+    "booking": timedelta(days=400),
+    "gallery": timedelta(days=400),
+    "proofs": timedelta(days=60),
+    "waiting": timedelta(days=240),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from bookings.models import (
     SessionType,
     Shoot,
     Skill,
+    WaitingPlace,
 )
 from bookings.pricing import quote
 from bookings.statuses import BookingStatus, ShootStatus
@@ -286,6 +287,17 @@ def booking(
         payment(row, amount=row.price, now=now)
     row.refresh_from_db()
     return row
+
+
+def waiting_place(kind: SessionType, *, now: datetime = NOW, **fields: Any) -> WaitingPlace:
+    """Somebody on the waiting list for the next two weeks."""
+    place = fields.pop("location", None) or kind.locations.first()
+    assert place is not None
+    first_on = now.date()
+    defaults = {"first_on": first_on, "last_on": first_on + timedelta(days=14), "created_at": now}
+    fields = {"client": None, "session_type": kind, "location": place} | defaults | fields
+    fields["client"] = fields["client"] or client()
+    return begin(WaitingPlace(**fields), by=WORKER, now=now)
 
 
 def payment(

@@ -35,9 +35,40 @@ SYMBOLS = {
 }
 
 TONES = {
-    "good": {"confirmed", "completed", "delivered", "approved", "paid", "sent", "done", "accepted", "passed"},
-    "accent": {"checked_in", "proofing", "retouching", "approving", "ready", "drafted", "in_review", "open"},
-    "warn": {"held", "requested", "sending", "change_asked", "due", "overridden", "not_measured", "wanted"},
+    "good": {
+        "confirmed",
+        "completed",
+        "delivered",
+        "approved",
+        "paid",
+        "sent",
+        "done",
+        "accepted",
+        "passed",
+        "booked",
+    },
+    "accent": {
+        "checked_in",
+        "proofing",
+        "retouching",
+        "approving",
+        "ready",
+        "drafted",
+        "in_review",
+        "open",
+        "offered",
+    },
+    "warn": {
+        "held",
+        "requested",
+        "sending",
+        "change_asked",
+        "due",
+        "overridden",
+        "not_measured",
+        "wanted",
+        "by_hand",
+    },
     "bad": {"failed", "refused", "no_show", "blocked", "overdue"},
 }
 

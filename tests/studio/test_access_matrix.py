@@ -158,11 +158,13 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
     move(Message, message.pk, "fail", by=WORKER, now=now)
     other = factories.booking(session_type=kind, now=now, starts_at=now + timedelta(days=11))
     others_gallery = make_gallery(now=now, shoot=other.shoots.get())
+    waits, others_wait = factories.waiting_place(kind, client=mine), factories.waiting_place(kind)
     browsers = {role: Client(raise_request_exception=False) for role in (*GUESTS, *STAFF)}
     for role in ("revoked", "expired", "client"):
         given = [
             open_in(browsers[role], "booking", shoot.booking.public_id, mine, now),
             open_in(browsers[role], "gallery", gallery.public_id, mine, now),
+            open_in(browsers[role], "waiting", waits.public_id, mine, now),
         ]
         rows = Credential.objects.filter(pk__in=[row.pk for row in given])
         if role == "revoked":
@@ -174,6 +176,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
     session.save()
     open_in(browsers["stranger"], "booking", other.public_id, other.payer, now)
     open_in(browsers["stranger"], "gallery", others_gallery.public_id, other.payer, now)
+    open_in(browsers["stranger"], "waiting", others_wait.public_id, others_wait.client, now)
     for role in STAFF:
         sign_in(browsers[role], factories.user(Role(role)))
     public_ids = {
@@ -184,6 +187,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         "retouch": retouch.public_id,
         "upload": upload.public_id,
         "message": message.public_id,
+        "waiting": waits.public_id,
     }
     return World(public_ids, EXAMPLES | {"retouch_id": retouch.public_id}, browsers)
 
