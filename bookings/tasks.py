@@ -48,7 +48,8 @@ def sweep() -> None:
         lifecycle.complete_overdue(now=now)
         asking.lapse_due(now=now)
         checkout.close_pages(now=now)
-        ring(offer_times)
+        if waiting.is_awaited():
+            ring(offer_times)
         if WebhookEvent.objects.filter(handled_at=None, next_try_at__lte=now).exists():
             ring(handle_webhooks)
         due = Refund.objects.filter(

@@ -404,12 +404,17 @@ def sweep(*, now: datetime) -> None:
     offer_due(now=now)
 
 
+def is_awaited() -> bool:
+    """Whether anybody waits or is offered a time."""
+    return WaitingPlace.objects.filter(status__in=LIVE).exists()
+
+
 def ring_offers() -> None:
     """A time may be free: look soon. The sweep looks each minute anyway."""
     from bookings.tasks import offer_times
     from studio.background import ring_on_commit
 
-    if WaitingPlace.objects.filter(status=WaitingStatus.WAITING).exists():
+    if is_awaited():
         ring_on_commit(offer_times)
 
 
