@@ -15,7 +15,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected, ExclusionViolation
 
-from bookings import availability
+from bookings import availability, promising
 from bookings.availability import Cast, Enquiry, Leeway, Slot
 from bookings.models import Booking, BookingAddOn, Checkout, Claim, Resource, SessionType, Shoot
 from bookings.policy import HOLD
@@ -63,6 +63,7 @@ def place(
     asked = availability.enquire(cast, starts_at, now=now, leeway=leeway)
     if broken := asked.rules_broken():
         raise NotOffered(broken[0])
+    outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
 
     def attempt() -> Booking | None:
         lock_resources(cast)
@@ -86,6 +87,7 @@ def place(
             tax_percent=priced.tax_percent,
             is_tax_added=priced.is_tax_added,
             finals_included=priced.finals_included,
+            promise_days=promising.days_agreed(outlook, slot),
             pays_at_studio=pays_at_studio,
             policy_version=studio_now().policy_version,
             override_reason=override_reason,

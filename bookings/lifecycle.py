@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from bookings import asking, availability, holds, messages, policy
+from bookings import asking, availability, holds, messages, policy, promising
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.notes import note
@@ -132,6 +132,7 @@ def move_to(
     asked = availability.enquire(cast, starts_at, now=now, leeway=leeway, ignoring=before.pk)
     if broken := asked.rules_broken():
         raise NotOffered(broken[0])
+    outlook = promising.outlook_of(before.session_type, before.location, now=now)
 
     def attempt() -> Booking | None:
         booking = _locked(booking_id)
@@ -145,7 +146,7 @@ def move_to(
             return None
         Claim.objects.filter(booking=booking, is_active=True).update(is_active=False)
         holds.claim(booking, slot)
-        was_at = booking.starts_at
+        was_at, booking.promise_days = booking.starts_at, promising.days_agreed(outlook, slot)
         _write_times(
             booking, cast, slot, is_clients=by.kind == ActorKind.CLIENT, override_reason=override_reason
         )
@@ -193,6 +194,7 @@ def _write_times(
         update_fields=[
             "starts_at",
             "ends_at",
+            "promise_days",
             "ics_sequence",
             "moved_count",
             "override_reason",

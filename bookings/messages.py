@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bookings import ics
+from bookings import ics, promising
 from bookings.models import Booking, Client
 from bookings.timeline import DAY, instant
 from studio import credentials, outbox
@@ -101,6 +101,7 @@ def _facts(booking: Booking) -> dict[str, Any]:
         "session_type": booking.session_type,
         "add_ons": list(booking.add_ons.select_related("add_on").order_by("starts_at", "pk")),
         "shoot": booking.shoots.first(),
+        "forecast": promising.forecast_of(booking),
     }
 
 

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, checkout, extras, holds, ics, lifecycle, payments
+from bookings import availability, checkout, extras, holds, ics, lifecycle, payments, promising
 from bookings.forms import NERVES, NervesForm, SitterForm
 from bookings.models import Booking, ConsentPurpose, Shoot
 from bookings.refusals import NotNow, Refused, SlotTaken
@@ -20,7 +20,7 @@ from bookings.seating import Slot
 from bookings.statuses import BookingStatus, CheckoutStatus
 from bookings.stripe_gateway import GatewayError
 from bookings.tasks import reconcile
-from bookings.views import HELD_HERE, WEEK, by_day, forecast_of, summary_of
+from bookings.views import HELD_HERE, WEEK, by_day, summary_of
 from studio import credentials
 from studio.actors import Actor, ActorKind
 from studio.background import ring
@@ -61,7 +61,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
     shoot = found.shoots.select_related("sitter").order_by("pk").first()
     context = {
         "booking": found,
-        "forecast": forecast_of(found),
+        "forecast": promising.forecast_of(found),
         "balance": payments.balance(found),
         "may_move": lifecycle.may_move(found, now=now),
         "is_over": found.ends_at <= now,
@@ -172,6 +172,7 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
     )
     context = {
         "booking": found,
+        "outlook": promising.outlook_of(found.session_type, found.location, now=now),
         "days": by_day(slots, zone),
         "nearby": nearby,
         "may_move": lifecycle.may_move(found, now=now),

@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from bookings import extras, lifecycle, payments
+from bookings import extras, lifecycle, payments, promising
 from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
 from bookings.statuses import BookingStatus, ShootStatus
-from bookings.views import forecast_of, summary_of
+from bookings.views import summary_of
 from studio.access import staff
 from studio.accounts import require
 from studio.actors import Actor
@@ -102,7 +102,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
             :30
         ],
         "history": [Event(change) for change in StatusChange.objects.filter(about).order_by("pk")],
-        "forecast": forecast_of(found),
+        "forecast": promising.forecast_of(found),
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "payment_form": PaymentForm(initial={"amount": _major(balance.due, found.currency)}),
         "extras": extras.rendered("desk", request, found, now),

@@ -24,7 +24,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, checkout, extras, holds, pricing, webhooks
+from bookings import availability, checkout, extras, holds, pricing, promising, webhooks
 from bookings.forms import ChoiceOfTime, DetailsForm, HoldForm
 from bookings.models import Booking, SessionType
 from bookings.pricing import may_pay_at_studio
@@ -33,9 +33,8 @@ from bookings.seating import Slot
 from bookings.statuses import BookingStatus
 from bookings.stripe_gateway import BadSignature, GatewayError
 from bookings.taxes import taxes_of
-from studio import promises, storage, throttles
+from studio import storage, throttles
 from studio.actors import Actor, ActorKind
-from studio.workdays import WorkdaysError
 
 HELD_HERE = "holds"  # session key: the bookings this browser holds, before any link was mailed
 WEEK = 7
@@ -92,9 +91,13 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
         )
     except NotOffered as refusal:
         found, price, problem = [], None, refusal.sentence
+    outlook = promising.outlook_of(choice.session_type, place, now=now)
+    if holds.studio_now().hides_full_slots:
+        found = [slot for slot in found if not promising.is_full(outlook, slot)]
     return {
         "location": place,
         "zone": zone,
+        "outlook": outlook,
         "days": by_day(found, zone),
         "price": price,
         "problem": problem,
@@ -228,7 +231,12 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
                 None,
                 _("The payment page cannot be reached just now. Your time is still held; please try again."),
             )
-    context = {"booking": booking, "form": form, "forecast": forecast_of(booking), **summary_of(booking)}
+    context = {
+        "booking": booking,
+        "form": form,
+        "forecast": promising.forecast_of(booking),
+        **summary_of(booking),
+    }
     return render(request, "bookings/details.html", context, status=422 if form.errors else 200)
 
 
@@ -240,16 +248,6 @@ def summary_of(booking: Booking) -> dict[str, object]:
         "booked_add_ons": booking.add_ons.select_related("add_on").order_by("starts_at", "pk"),
         "balance_later": booking.price - booking.due_now,
     }
-
-
-def forecast_of(booking: Booking) -> promises.Forecast | None:
-    """The promise this booking would get; None where the location has no working days to promise with."""
-    try:
-        return promises.forecast(
-            location=booking.location, ended_at=booking.ends_at, days=booking.session_type.promise_days
-        )
-    except WorkdaysError:
-        return None
 
 
 def _after_hold(request: HttpRequest, booking: Booking) -> HttpResponse:

@@ -9,6 +9,6 @@ class GalleriesConfig(AppConfig):
         from importlib import import_module
         from importlib.util import find_spec
 
-        for module in ("checks", "panels", "extras", "listeners", "invariants", "benches"):
+        for module in ("checks", "panels", "extras", "capacity", "listeners", "invariants", "benches"):
             if find_spec(f"galleries.{module}"):
                 import_module(f"galleries.{module}")

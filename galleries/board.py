@@ -77,9 +77,9 @@ def board(*, now: datetime, limit: int = SHOWN, whole: str = "") -> Board:
 
     `whole` names one list that is shown to its end.
     """
-    queue = _queue()
-    finish = risk.expected(queue, retouchers=_retouchers(), now=now)
-    sorted_in = _sorted_in(queue, finish, now=now)
+    work = queue()
+    finish = risk.expected(work, retouchers=retouchers(), now=now)
+    sorted_in = _sorted_in(work, finish, now=now)
     waiting = _running().filter(deliver_by=None).order_by("clock_started_at", "id")
     sorted_in["waiting"] = list(waiting.values_list("pk", flat=True))
     shown = {name: pks[: WHOLE if name == whole else limit] for name, pks in sorted_in.items()}
@@ -95,12 +95,12 @@ def board(*, now: datetime, limit: int = SHOWN, whole: str = "") -> Board:
 
 
 def _sorted_in(
-    queue: list[risk.Queued], finish: dict[int, datetime | None], *, now: datetime
+    work: list[risk.Queued], finish: dict[int, datetime | None], *, now: datetime
 ) -> dict[str, list[int]]:
     """Every running promise in the one list it belongs in, most urgent first."""
     tonight = {place.pk: _midnight(place, now) for place in Location.objects.all()}
     found: dict[str, list[int]] = {name: [] for name in LISTS}
-    for row in queue:
+    for row in work:
         done_at = finish[row.pk]
         if row.deliver_by <= now:
             name = "late"
@@ -118,16 +118,16 @@ def _midnight(place: Location, now: datetime) -> datetime:
     return datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
 
 
-def _queue() -> list[risk.Queued]:
+def queue() -> list[risk.Queued]:
     """Every running promise with what is left to do for it, most urgent first. One query."""
     unapproved = Count("retouches", filter=~Q(retouches__status=RetouchStatus.APPROVED))
-    left = Case(When(status__in=CHOOSING, then=F("finals_included")), default=unapproved)
+    left = Case(When(status__in=CHOOSING, then=F("finals_included") + F("finals_extra")), default=unapproved)
     rows = _running().filter(deliver_by__isnull=False).annotate(left=left).order_by("deliver_by", "pk")
     fields = ("pk", "deliver_by", "assigned_to", "left", "shoot__booking__location")
     return [risk.Queued(*row) for row in rows.values_list(*fields)]
 
 
-def _retouchers() -> list[int]:
+def retouchers() -> list[int]:
     """Who works off what is assigned to nobody."""
     rows = User.objects.filter(is_active=True, staff_roles__role__in=[Role.RETOUCHER, Role.PHOTOGRAPHER])
     return list(rows.distinct().order_by("pk").values_list("pk", flat=True))

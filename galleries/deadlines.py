@@ -175,7 +175,8 @@ def compute(gallery: Gallery, *, now: datetime) -> None:
     before, inputs_before = gallery.deliver_by, gallery.promise
     calendar = calendar_now(gallery, gallery.clock_started_at)
     pauses = [workdays.Pause(row.begins_at, row.ended_at) for row in gallery.pauses.all()]
-    days = gallery.shoot.booking.session_type.promise_days
+    booking = gallery.shoot.booking
+    days = booking.promise_days or booking.session_type.promise_days
     inputs = gallery.promise or workdays.inputs_of(
         ended_at=gallery.clock_started_at, days=days, calendar=calendar, pauses=pauses
     )

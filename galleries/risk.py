@@ -5,7 +5,7 @@ last ones. The queue of a person is worked in the order of the promises, in work
 nobody is done by whoever is free first.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -58,6 +58,7 @@ class WorkingTime:
     """The working minutes of a location from a moment on: at which instant the n-th of them is over."""
 
     def __init__(self, calendar: workdays.Calendar, start: datetime) -> None:
+        self.begins: list[datetime] = []
         self.ends: list[datetime] = []
         self.totals: list[float] = []  # working minutes until the end of each day
         on, total = start.astimezone(ZoneInfo(calendar.zone)).date(), 0.0
@@ -67,6 +68,7 @@ class WorkingTime:
             if not calendar.is_working_day(day) or closes_at <= start:
                 continue
             total += (closes_at - max(opens_at, start)).total_seconds() / 60
+            self.begins.append(max(opens_at, start))
             self.ends.append(closes_at)
             self.totals.append(total)
 
@@ -76,6 +78,13 @@ class WorkingTime:
         if place == len(self.totals):
             return None
         return self.ends[place] - timedelta(minutes=self.totals[place] - minutes)
+
+    def until(self, moment: datetime) -> float:
+        """How many working minutes there are before a moment; as far as is looked at."""
+        place = bisect_right(self.begins, moment) - 1
+        if place < 0:
+            return 0.0
+        return self.totals[place] - max(0.0, (self.ends[place] - moment).total_seconds() / 60)
 
 
 class Queued(NamedTuple):
