@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from galleries import deadlines, jobs, renditions
+from galleries import culling, deadlines, jobs, renditions
 from galleries.imaging import child
 from galleries.imaging.jobs import Accepted
 from galleries.imaging.recipes import THUMB, Recipe
@@ -260,6 +260,7 @@ def _taken(candidate: Candidate, rows: Sequence[Rendition], *, now: datetime) ->
         row.photo = photo
     Rendition.objects.bulk_create(rows)
     _accept(upload, stored, now=now)
+    culling.state_aids(photo=photo, gallery=gallery, now=now)
     if len(rows) < len(picture.rendering.files):
         jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, now=now, urgent_at=now)
     return Taken(photo, rows)

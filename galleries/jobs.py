@@ -36,7 +36,7 @@ BELLS_PER_SWEEP = 8
 HELD_PAUSE = timedelta(minutes=1)
 WITHOUT_PROMISE = timedelta(days=2)
 _LOCK_CLASS = 0x4A4F42  # "JOB": our part of the advisory lock numbers
-_MODULES = ("intake", "renditions", "retouching", "delivery")  # where handlers live
+_MODULES = ("intake", "renditions", "retouching", "delivery", "culling")  # where handlers live
 _handlers: dict[str, Handler] = {}
 
 
@@ -214,6 +214,7 @@ def follow_deadline(*, gallery: Gallery) -> int:
     if gallery.deliver_by is None:
         return 0
     waiting = gallery.jobs.filter(status=JobStatus.WAITING, urgent_at__gt=gallery.deliver_by)
+    waiting = waiting.exclude(kind=JobKind.AIDS)  # advice is never urgent
     return waiting.update(urgent_at=gallery.deliver_by)
 
 

@@ -298,6 +298,29 @@ class Photo(models.Model):
         return self.name
 
 
+class PhotoAids(models.Model):
+    """What helps the photographer to cull one frame: advice, never a reason to hide or order what a client sees.
+
+    Numbers of this frame only, to be read beside the others of the shoot. No landmark is kept: of a face there remain
+    how sharp its eyes are, how far they are open, and how much of it is clipped.
+    """
+
+    photo = models.OneToOneField(Photo, models.CASCADE, related_name="aids")
+    sharpness = models.FloatField()
+    lid_gap = models.FloatField(null=True, help_text="in iris diameters; empty: no face, or not looked for")
+    bright = models.FloatField(help_text="share of the face that is clipped white, 0…1")
+    dark = models.FloatField()
+    likeness = models.CharField(max_length=64, help_text="differs in few bits for frames that look alike")
+    looked_for_faces = models.BooleanField()
+    measured_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "photo aids"
+
+    def __str__(self) -> str:
+        return f"{self.photo}: {self.sharpness}"
+
+
 class PhotoFile(models.Model):
     """One file of a Photo, byte for byte as it came; never rewritten."""
 
@@ -504,6 +527,7 @@ class JobKind(models.TextChoices):
     MEASURE = "measure", _("Measure a retouch")
     MATCH = "match", _("Find the pick of a finished file")
     FINALS = "finals", _("Make the finals")
+    AIDS = "aids", _("Look at a frame for the cull")
 
 
 class Job(HasStatus):

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from galleries import afterwards, alarms, jobs, keeping, proofing, receiving, retouching, workroom
+from galleries import afterwards, alarms, culling, jobs, keeping, proofing, receiving, retouching, workroom
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
 
@@ -25,6 +25,7 @@ def sweep() -> None:
             retouching.sweep(now=now)
             receiving.sweep(now=now)
             workroom.sweep(now=now)
+            culling.forget_refused(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 

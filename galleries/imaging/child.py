@@ -33,6 +33,7 @@ from .refusals import Refusal, Refused, refuse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .aids import Aids
     from .crop import Crop, Head
     from .guard import GuardReport
     from .jobs import Accepted, Cast, Drafted, Job
@@ -291,6 +292,14 @@ def measure(
         before.resolve(), after.resolve(), heat.resolve() if heat else None, look_for_faces
     )
     return warm_child(knows_faces=look_for_faces).ask("measure", order, guard.GuardReport).value
+
+
+def aids(path: Path, *, look_for_faces: bool = True) -> Aids | Refusal:
+    """What helps to cull: sharpness, lids, clipping and likeness of one frame."""
+    from . import aids as culling
+
+    order = culling.AidsOrder(path.resolve(), look_for_faces)
+    return warm_child(knows_faces=look_for_faces).ask("aids", order, culling.Aids).value
 
 
 # --- the warm child

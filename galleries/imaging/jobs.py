@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from . import faces, guard, retouch
+from . import aids, faces, guard, retouch
 from .colour import to_srgb
 from .containers import tiff
 from .crop import Crop, Head
@@ -241,5 +241,6 @@ JOBS: dict[str, Job] = {
     "cast": Job(cast, CastOrder, cpu_factor=3.0, cpu_extra_seconds=20.0),
     "draft": Job(draft, DraftOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
     "measure": Job(measure, MeasureOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
+    "aids": Job(aids.look, aids.AidsOrder, cpu_extra_seconds=3.0),
     "make": Job(make, RenderOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
 }
