@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings.models import Client
-from galleries import deadlines, jobs, pictures, retouching
+from galleries import deadlines, jobs, pictures, renditions, retouching
 from galleries.models import Gallery, JobKind, Note, Pause, PauseReason, Photo, Pick
 from galleries.statuses import GalleryStatus
 from studio import credentials
@@ -186,14 +186,14 @@ def publish_proofs(*, gallery_id: int, by: Actor, now: datetime, is_sure: bool =
 
 
 def _state_missing(gallery: Gallery, photos: Iterable[Photo], *, now: datetime) -> None:
-    """Order what this client may see and is not made yet: a balance opened since, a recipe changed."""
+    """Order what this client may see and is not made yet: a balance opened since, a recipe or the mark changed."""
     names = [recipe.name for recipe in pictures.client_recipes(gallery)]
+    mark = str(renditions.look_of(gallery).mark)
     for photo in photos:
-        have = {row.recipe for row in photo.renditions.filter(version=None)}
-        if missing := [name for name in names if name not in have]:
-            jobs.state(
-                JobKind.RENDITIONS, gallery=gallery, photo=photo, parameters={"recipes": missing}, now=now
-            )
+        lacking = {recipe.name for recipe in renditions.missing_of(photo)}
+        if missing := [name for name in names if name in lacking]:
+            facts = {"recipes": missing, "mark": mark}
+            jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, parameters=facts, now=now)
 
 
 # --- picks

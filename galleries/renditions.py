@@ -57,23 +57,28 @@ class Look:
 
 
 def look_of(gallery: Gallery) -> Look:
-    """The studio's name and the shoot's code as the mark; the studio's copyright line as the credits."""
+    """The studio's mark with the client's code; the studio's copyright line as the credits."""
     studio = Studio.objects.first()
     name = studio.name if studio else ""
     line = studio.copyright_line if studio else ""
-    text = " · ".join(part for part in (name, gallery.shoot.code) if part)
-    return Look(
-        Mark(text=text), Credits(creator=name, copyright=line or (f"© {name}" if name else ""), credit=name)
-    )
+    words = (studio.mark_text or name) if studio else ""
+    text = " · ".join(part for part in (words, gallery.shoot.code) if part)
+    mark = Mark(text=text)
+    if studio is not None:
+        mark = Mark(text=text, opacity=studio.mark_opacity / 100, place=studio.mark_place)
+    return Look(mark, Credits(creator=name, copyright=line or (f"© {name}" if name else ""), credit=name))
 
 
 def parameters_of(
     recipe: Recipe, look: Look, *, crops: Mapping[str, Crop] | None = None, head: Head | None = None
 ) -> dict[str, object]:
-    """What the digest covers besides the recipe: the mark's text on marked files, the place of a crop."""
+    """What the digest covers besides the recipe: the mark on marked files, the place of a crop."""
     facts: dict[str, object] = {}
     if recipe.mark:
         facts["mark"] = look.mark.text
+        usual = Mark(text=look.mark.text)
+        if look.mark != usual:
+            facts |= {"opacity": look.mark.opacity, "place": look.mark.place}
     if recipe.is_cropped and crops and recipe.name in crops:
         facts["crop"] = repr(crops[recipe.name])
     elif recipe.is_cropped and head is not None:
@@ -231,9 +236,17 @@ def original_of(photo: Photo) -> PhotoFile | None:
 
 
 def missing_of(photo: Photo) -> list[Recipe]:
-    """The recipes every photo of its gallery wants and this one lacks."""
-    have = set(photo.renditions.filter(version=None).values_list("recipe", "recipe_version"))
-    return [recipe for recipe in wanted_by(photo.gallery) if (recipe.name, recipe.version) not in have]
+    """The recipes every photo of its gallery wants and this one lacks, also with the mark as it is now."""
+    have = set(photo.renditions.filter(version=None).values_list("recipe", "recipe_version", "digest"))
+    known = {(name, version) for name, version, _digest in have}
+    look = look_of(photo.gallery)
+
+    def is_there(recipe: Recipe) -> bool:
+        if recipe.mark:
+            return (recipe.name, recipe.version, digest(recipe, parameters_of(recipe, look))) in have
+        return (recipe.name, recipe.version) in known
+
+    return [recipe for recipe in wanted_by(photo.gallery) if not is_there(recipe)]
 
 
 def state_missing(*, gallery: Gallery, now: datetime) -> int:
@@ -246,7 +259,8 @@ def state_missing(*, gallery: Gallery, now: datetime) -> int:
         missing = missing_of(photo)
         if missing:
             lacking += 1
-            facts = {"recipes": sorted(f"{recipe.name} {recipe.version}" for recipe in missing)}
+            names = sorted(f"{recipe.name} {recipe.version}" for recipe in missing)
+            facts = {"recipes": names, "mark": str(look_of(gallery).mark)}
             jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, parameters=facts, now=now)
     return lacking
 
@@ -285,11 +299,15 @@ def make_renditions(job: Job, now: datetime) -> None:
 
 
 def _forget_outdated(photo: Photo) -> None:
-    """After a recipe changed: the files of its older versions go, once the newer ones are there."""
-    current = Q()
-    for recipe in WANTED:
-        current |= Q(recipe=recipe.name, recipe_version__lt=recipe.version)
+    """After a recipe or the studio's mark changed: the files made before go, once the newer ones are there."""
+    look = look_of(photo.gallery)
+    outdated = Q()
+    for recipe in (*WANTED, PROOF_UNPAID):
+        outdated |= Q(recipe=recipe.name, recipe_version__lt=recipe.version)
+        if recipe.mark:
+            mine = digest(recipe, parameters_of(recipe, look))
+            outdated |= Q(recipe=recipe.name, recipe_version=recipe.version) & ~Q(digest=mine)
     with transaction.atomic():
-        for row in photo.renditions.filter(current, version=None, deliveries=None):
+        for row in photo.renditions.filter(outdated, version=None, deliveries=None):
             storage.delete_after_commit(storage.derived(), row.key)
             row.delete()

@@ -98,6 +98,12 @@ class LateWay(models.TextChoices):
     NONE = "none", _("Nothing")
 
 
+class MarkPlace(models.TextChoices):
+    LEFT = "left", _("lower edge, left")
+    CENTRE = "centre", _("lower edge, centre")
+    RIGHT = "right", _("lower edge, right")
+
+
 class Studio(models.Model):
     """The one studio of this installation and its manners."""
 
@@ -148,6 +154,21 @@ class Studio(models.Model):
     )
     keeps_originals_months = models.PositiveSmallIntegerField(
         default=36, help_text=_("Months after delivery when the originals of chosen pictures are erased.")
+    )
+    mark_text = models.CharField(
+        _("text of the mark"),
+        max_length=60,
+        blank=True,
+        help_text=_("What stands on proofs before the client's code. Empty: the studio's name."),
+    )
+    mark_opacity = models.PositiveSmallIntegerField(
+        _("strength of the mark"),
+        default=60,
+        validators=[MinValueValidator(20), MaxValueValidator(100)],
+        help_text=_("20 to 100 per cent."),
+    )
+    mark_place = models.CharField(
+        _("place of the mark"), max_length=10, choices=MarkPlace, default=MarkPlace.RIGHT
     )
     cover_key = models.CharField(
         max_length=200, blank=True, help_text=_("Picture of the front page, in the store.")

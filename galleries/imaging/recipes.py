@@ -69,7 +69,7 @@ THUMB = Recipe("thumb", 1, Fit.INSIDE, 400, 80)
 GRID = Recipe("grid", 1, Fit.INSIDE, 800, 80)
 SCREEN = Recipe("screen", 1, Fit.INSIDE, 2048, 88)  # staff only: the big screen and the retouch desk
 PROOF = Recipe("proof", 1, Fit.INSIDE, 1600, 85, mark=watermark.EDGE)
-PROOF_UNPAID = Recipe("proof-unpaid", 1, Fit.INSIDE, 1600, 85, mark=watermark.PATTERN)
+PROOF_UNPAID = Recipe("proof-unpaid", 2, Fit.INSIDE, 1600, 85, mark=watermark.PATTERN)
 FINAL_FULL = Recipe("full", 1, Fit.FULL, 0, 95, is_final=True)
 FINAL_WEB = Recipe("web", 1, Fit.INSIDE, 2048, 92, is_final=True)
 FINAL_SQUARE = Recipe("square", 1, Fit.SQUARE, 1600, 92, is_final=True)

@@ -9,8 +9,10 @@ from PIL import Image
 
 from galleries import jobs, renditions
 from galleries.imaging.recipes import GRID, PROOF, THUMB, Fit, Recipe
+from galleries.imaging.watermark import Mark
 from galleries.models import Gallery, JobKind, Photo, PhotoFile, Rendition
 from studio import storage
+from studio.models import Studio
 from tests.galleries.making import make_gallery
 
 NOW = datetime(2026, 11, 16, 10, 0, tzinfo=UTC)
@@ -79,6 +81,26 @@ def test_a_changed_recipe_makes_new_files_and_drops_the_old(
     new = Rendition.objects.get()
     assert (old.recipe_version, new.recipe_version, new.height) == (1, 2, 300)
     assert derived_keys() == {new.key}
+
+
+def test_a_changed_mark_makes_new_proofs_and_drops_the_old(
+    gallery: Gallery, monkeypatch, django_capture_on_commit_callbacks
+) -> None:
+    photo = original(gallery)
+    monkeypatch.setattr(renditions, "WANTED", (GRID, PROOF))
+    monkeypatch.setattr(renditions, "is_money_open", lambda gallery: False)
+    before, grid = renditions.ensure(photo=photo, recipes=[PROOF, GRID], now=NOW)
+    assert renditions.missing_of(photo) == []
+    Studio.objects.update(mark_text="Sample", mark_opacity=40, mark_place="left")
+    assert renditions.missing_of(photo) == [PROOF]
+    assert renditions.look_of(gallery).mark == Mark(f"Sample · {gallery.shoot.code}", 0.4, "left")
+    assert renditions.state_missing(gallery=gallery, now=NOW) == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        assert jobs.work_next(now=NOW) is True
+    after = Rendition.objects.get(recipe="proof")
+    assert (after.pk > before.pk, after.digest != before.digest) == (True, True)
+    assert derived_keys() == {after.key, grid.key}
+    assert renditions.missing_of(photo) == []
 
 
 def test_the_loser_of_a_race_deletes_its_own_bytes(gallery: Gallery, monkeypatch) -> None:
