@@ -8,6 +8,7 @@ from django.db.models import Count, F
 
 from galleries import renditions
 from galleries.models import (
+    FinishedFile,
     Gallery,
     Guard,
     Job,
@@ -20,7 +21,7 @@ from galleries.models import (
     Upload,
     Version,
 )
-from galleries.statuses import GalleryStatus, JobStatus, UploadStatus
+from galleries.statuses import FinishedStatus, GalleryStatus, JobStatus, UploadStatus
 from studio import storage, workdays
 from studio.models import Studio
 from studio.verification import invariant
@@ -123,7 +124,8 @@ def _original_keys() -> set[str]:
     files = PhotoFile.objects.filter(erased_at=None, archived_at=None).values_list("key", flat=True)
     versions = Version.objects.filter(store="originals").values_list("key", flat=True)
     checking = Upload.objects.filter(status=UploadStatus.CHECKING).values_list("key", flat=True)
-    return {*files, *versions, *checking}
+    finished = FinishedFile.objects.values_list("upload__key", flat=True)
+    return {*files, *versions, *checking, *finished}
 
 
 def _passing_keys(now: datetime) -> set[str]:
@@ -138,7 +140,8 @@ def _passing_keys(now: datetime) -> set[str]:
 def _derived_keys() -> set[str]:
     made = Rendition.objects.values_list("key", flat=True)
     covers = Studio.objects.exclude(cover_key="").values_list("cover_key", flat=True)
-    return {*made, *covers, *Version.objects.filter(store="derived").values_list("key", flat=True)}
+    views = FinishedFile.objects.exclude(thumb_key="").values_list("thumb_key", flat=True)
+    return {*made, *covers, *views, *Version.objects.filter(store="derived").values_list("key", flat=True)}
 
 
 def _agree(
@@ -164,9 +167,9 @@ def orders_are_worked_on(now: datetime) -> Iterator[str]:
     )
     for pick in Pick.objects.filter(gallery__in=sent, retouch=None).iterator():
         yield f"pick {pick.pk} was sent but has no work order"
-    crowded = Gallery.objects.annotate(chosen=Count("picks")).filter(chosen__gt=F("finals_included"))
-    for gallery in crowded.iterator():
-        yield f"{gallery}: more is chosen than the {gallery.finals_included} finals included"
+    most = F("finals_included") + F("finals_extra")
+    for gallery in sent.annotate(chosen=Count("picks")).filter(chosen__gt=most).iterator():
+        yield f"{gallery}: more is chosen than the {gallery.finals_included} included and {gallery.finals_extra} bought"
     for retouch in Retouch.objects.filter(versions=None).iterator():
         if (
             not Job.objects.filter(retouch=retouch, kind=JobKind.DRAFT)
@@ -174,6 +177,25 @@ def orders_are_worked_on(now: datetime) -> Iterator[str]:
             .exists()
         ):
             yield f"retouch {retouch.pk} has no version and no job makes one"
+
+
+@invariant("I4", "Every finished file is a version of its pick, in the tray, put aside, or being matched")
+def finished_files_have_a_place(now: datetime) -> Iterator[str]:
+    """None is lost between the upload and its pick, and none is a version twice."""
+    for finished in FinishedFile.objects.select_related("upload").iterator(chunk_size=500):
+        version = Version.objects.filter(key=finished.upload.key).select_related("retouch").first()
+        if (finished.status == FinishedStatus.ASSIGNED) != (version is not None):
+            yield f"finished file {finished.pk} is {finished.status}, its version is {version}"
+        elif version is not None and version.retouch_id != finished.retouch_id:
+            yield f"finished file {finished.pk} is a version of another pick"
+        unfinished = Job.objects.filter(upload=finished.upload_id, kind=JobKind.MATCH).exclude(
+            status=JobStatus.DONE
+        )
+        if finished.status == FinishedStatus.MATCHING and not unfinished.exists():
+            yield f"finished file {finished.pk} is to be matched, but no job does it"
+    taken = Upload.objects.filter(purpose="finished", status=UploadStatus.ACCEPTED, finished_file=None)
+    for upload in taken.iterator():
+        yield f"upload {upload.pk} was accepted as a finished file and nobody has it"
 
 
 @invariant("I3", "Every version names its original, and no approved one is blocked or unmeasured")

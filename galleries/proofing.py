@@ -6,13 +6,10 @@ mail, the clock stands still, and the client picks behind their link. Every chan
 Gallery's row lock, so a pick and a submission in two tabs are told apart clearly. Lock order: Booking, Gallery, Photos.
 """
 
-import csv
-import io
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import PurePath
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -363,31 +360,6 @@ def reopen_selection(*, gallery_id: int, by: Actor, now: datetime, reason: str =
 def chosen(gallery: Gallery) -> list[Pick]:
     """The picks in the order they were made, with their photos."""
     return list(gallery.picks.select_related("photo").order_by("picked_at", "id"))
-
-
-# --- the Selection for other programs
-
-
-def camera_names(gallery: Gallery) -> str:
-    """The camera file names of the picks without suffix, one a line: to paste into a catalogue's search."""
-    return "".join(f"{PurePath(row.photo.name).stem}\n" for row in chosen(gallery))
-
-
-def selection_csv(gallery: Gallery) -> str:
-    """The Selection as CSV (RFC 4180, UTF-8): number, camera file, use, rating, notes. Cells cannot be formulas."""
-    out = io.StringIO()
-    rows = csv.writer(out)
-    rows.writerow(["number", "camera_file", "use", "rating", "notes"])
-    for row in chosen(gallery):
-        words = " / ".join(note.words for note in row.photo.notes.all())
-        rows.writerow(_plain([row.photo.number, row.photo.name, row.use, row.photo.rating, words]))
-    return out.getvalue()
-
-
-def _plain(cells: Iterable[object]) -> list[str]:
-    """A spreadsheet runs a cell that begins like a formula; an apostrophe in front keeps it text (OWASP)."""
-    texts = [str(cell) for cell in cells]
-    return [f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text for text in texts]
 
 
 # --- a client who is silent

@@ -23,5 +23,5 @@ def roles_at(user: User | AnonymousUser, gallery: Gallery) -> frozenset[str]:
 
 
 def may_add(user: User | AnonymousUser, gallery: Gallery, *, purpose: str) -> bool:
-    """Whether the person may send files of this purpose ("frame", "hand_in") into the gallery."""
-    return bool(roles_at(user, gallery) & (HANDS_IN if purpose == "hand_in" else ADDS_FRAMES))
+    """Whether the person may send files of this purpose ("frame", "hand_in", "finished") into the gallery."""
+    return bool(roles_at(user, gallery) & (HANDS_IN if purpose in ("hand_in", "finished") else ADDS_FRAMES))

@@ -1,6 +1,7 @@
 """Choosing together: the frames on the big screen as they arrive, with the client beside the photographer."""
 
 import hashlib
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from galleries import deadlines, frames, proofing, rights
+from galleries import deadlines, frames, proofing, rights, selection_out
 from galleries.choosing_views import CLIENT_VERBS, USES, Verb, room_at, take_mark
 from galleries.models import Gallery, PauseReason
 from galleries.proofing import ChoosingRefused, TooManyProofs
@@ -21,6 +22,13 @@ from studio.actors import Actor
 from studio.models import Role, User
 
 POLL_SECONDS = 1.5  # a frame stands on the screen within two seconds of its renditions
+
+# kind of file → what makes it, its content type, and how its name ends
+OUT: dict[str, tuple[Callable[[Gallery], str | bytes], str, str]] = {
+    "txt": (selection_out.camera_names, "text/plain; charset=utf-8", "txt"),
+    "csv": (selection_out.selection_csv, "text/csv; charset=utf-8", "csv"),
+    "xmp": (selection_out.sidecars, "application/zip", "zip"),
+}
 
 
 def _rating(value: str) -> int:
@@ -219,13 +227,12 @@ def reopen(request: HttpRequest, public_id: str) -> HttpResponse:
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
 @require_safe
 def selection(request: HttpRequest, public_id: str, kind: str) -> HttpResponse:
-    """The selection for other programs: camera file names as text, or everything as CSV."""
+    """The selection for other programs: camera file names as text, everything as CSV, ratings as XMP sidecars."""
     gallery, _by = gallery_for(request, public_id)
-    text = proofing.camera_names(gallery) if kind == "txt" else proofing.selection_csv(gallery)
-    content_type = "text/plain" if kind == "txt" else "text/csv"
-    name = f"{gallery.shoot.code}-selection.{kind}"
+    make, content_type, suffix = OUT[kind]
+    name = f"{gallery.shoot.code}-selection.{suffix}"
     return HttpResponse(
-        text,
-        content_type=f"{content_type}; charset=utf-8",
+        make(gallery),
+        content_type=content_type,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -73,7 +73,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/galleries/<str:public_id>/choose/publish", together_views.publish, name="publish_proofs"),
     path("desk/galleries/<str:public_id>/choose/reopen", together_views.reopen, name="reopen_selection"),
     re_path(
-        r"^desk/galleries/(?P<public_id>[^/]+)/selection\.(?P<kind>txt|csv)$",
+        r"^desk/galleries/(?P<public_id>[^/]+)/selection\.(?P<kind>txt|csv|xmp)$",
         together_views.selection,
         name="selection",
     ),

@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 from bookings.models import Resource, ResourceKind, Shoot
 from bookings.statuses import ShootStatus
 from galleries import receiving
-from galleries.models import Gallery, Upload
+from galleries.models import Gallery, Retouch, Upload
+from galleries.retouching import matching
 from galleries.statuses import GalleryStatus, UploadStatus
 from studio import storage
 from studio.actors import Actor, ActorKind
@@ -33,6 +34,7 @@ _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".download", ".xmp", 
 BY = Actor(ActorKind.WORKER, label="a folder")
 
 Where = Callable[[], Gallery | None]
+WhereOf = Callable[[Path], Gallery | None]
 Say = Callable[[str], None]
 
 
@@ -78,6 +80,22 @@ def gallery_in(room: Resource) -> Gallery | None:
     return rows.order_by("-shoot__checked_in_at").first()
 
 
+def session_of(folder: Path, path: Path) -> Gallery | None:
+    """The session a finished file in `folder` belongs to: its sub-folder is named like the code, or its name fits a
+    chosen frame of exactly one session in work. None: a person has to say."""
+    rows = Gallery.objects.select_related("shoot__booking__location")
+    for part in path.relative_to(folder).parts[:-1]:
+        if found := rows.exclude(status=GalleryStatus.CANCELLED).filter(shoot__code__iexact=part).first():
+            return found
+    in_work = [GalleryStatus.RETOUCHING, GalleryStatus.APPROVING, GalleryStatus.READY]
+    fitting: set[int] = set()
+    for retouch in Retouch.objects.filter(gallery__status__in=in_work).prefetch_related("pick__photo__files"):
+        stems = [matching.stem_of(file.name) for file in retouch.pick.photo.files.all()]
+        if matching.named(path.name, {retouch.pk: stems}):
+            fitting.add(retouch.gallery_id)
+    return rows.get(pk=fitting.pop()) if len(fitting) == 1 else None
+
+
 @dataclass(slots=True)
 class Watcher:
     """Looks at one folder each time `step` is called; `seconds` are monotonic."""
@@ -89,6 +107,9 @@ class Watcher:
     sent: dict[Path, int] = field(default_factory=dict)
     rest_until: float = 0.0
     is_told: bool = False
+    purpose: str = receiving.FRAME
+    where_of: WhereOf | None = None  # asked for each file instead of `where`
+    homeless: set[Path] = field(default_factory=set)
 
     def step(self, *, seconds: float, now: datetime) -> None:
         """Receive what is closed, put away what is checked."""
@@ -98,6 +119,9 @@ class Watcher:
         ready = [path for path in self._files() if path not in self.sent and self._is_closed(path, seconds)]
         if not ready:
             return
+        if self.where_of is not None:
+            self._receive_each(ready, seconds, now=now)
+            return
         gallery = self.where()
         if gallery is None:
             self._wait_for_somebody(len(ready))
@@ -105,6 +129,22 @@ class Watcher:
         self.is_told = False
         for path in sorted(ready, key=_age)[: AT_ONCE - len(self.sent)]:
             if not self._receive(path, gallery, now=now):
+                self.rest_until = seconds + TRY_AGAIN_SECONDS
+                return
+
+    def _receive_each(self, ready: list[Path], seconds: float, *, now: datetime) -> None:
+        """Finished files of several sessions: each goes to its own; one that fits none waits, and says so once."""
+        assert self.where_of is not None
+        for path in sorted(ready, key=_age)[: AT_ONCE - len(self.sent)]:
+            gallery = self.where_of(path)
+            if gallery is None:
+                if path not in self.homeless:
+                    self.homeless.add(path)
+                    self.say(
+                        _("%(name)s waits: put it into a folder named like its session's code.")
+                        % {"name": path.name}
+                    )
+            elif not self._receive(path, gallery, now=now):
                 self.rest_until = seconds + TRY_AGAIN_SECONDS
                 return
 
@@ -141,7 +181,9 @@ class Watcher:
 
     def _receive(self, path: Path, gallery: Gallery, *, now: datetime) -> bool:
         try:
-            upload = receiving.receive_file(path, gallery=gallery, source="watch", by=BY, now=now)
+            upload = receiving.receive_file(
+                path, gallery=gallery, purpose=self.purpose, source="watch", by=BY, now=now
+            )
         except receiving.ReceivingError as error:
             self._refuse(path, str(error))
             return True

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .aids import Aids
     from .crop import Crop, Head
     from .guard import GuardReport
-    from .jobs import Accepted, Cast, Drafted, Job
+    from .jobs import Accepted, Cast, Drafted, Job, Likeness
     from .metadata import Credits
     from .recipes import Recipe
     from .render import Rendering
@@ -300,6 +300,14 @@ def aids(path: Path, *, look_for_faces: bool = True) -> Aids | Refusal:
 
     order = culling.AidsOrder(path.resolve(), look_for_faces)
     return warm_child(knows_faces=look_for_faces).ask("aids", order, culling.Aids).value
+
+
+def likeness(path: Path, frames: Sequence[Path]) -> Likeness | Refusal:
+    """How alike a finished file is to each of these frames; no face is looked for."""
+    from . import jobs
+
+    order = jobs.MatchOrder(path.resolve(), tuple(frame.resolve() for frame in frames))
+    return warm_child().ask("likeness", order, jobs.Likeness).value
 
 
 # --- the warm child

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from . import aids, faces, guard, retouch
+from . import aids, faces, guard, match, retouch
 from .colour import to_srgb
 from .containers import tiff
 from .crop import Crop, Head
@@ -214,6 +214,28 @@ def measure(order: MeasureOrder) -> GuardReport:
     return measured.report
 
 
+@dataclass(frozen=True)
+class MatchOrder:
+    """A finished file and the frames it may have been made from."""
+
+    path: Path
+    frames: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the file is to each frame, 0 to 1, in their order."""
+
+    alike: tuple[float, ...]
+
+
+def likeness(order: MatchOrder) -> Likeness:
+    """Compare a finished file with frames, by structure and not by faces. Raises Refused when a file is unreadable."""
+    finished = match.seen(upright_pixels(order.path, match.EDGE)[0])
+    frames = (upright_pixels(path, match.EDGE)[0] for path in order.frames)
+    return Likeness(tuple(match.alike(finished, match.seen(frame)) for frame in frames))
+
+
 def upright_pixels(path: Path, edge: int) -> tuple[Image, tuple[str, ...]]:
     """Upright 8-bit sRGB pixels, long edge about `edge` (0: full size), and what had to be assumed. Raises Refused."""
     found = require(path)
@@ -240,6 +262,7 @@ JOBS: dict[str, Job] = {
     "accept": Job(accept, RenderOrder),
     "cast": Job(cast, CastOrder, cpu_factor=3.0, cpu_extra_seconds=20.0),
     "draft": Job(draft, DraftOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
+    "likeness": Job(likeness, MatchOrder, cpu_factor=3.0, cpu_extra_seconds=30.0, memory_factor=2.0),
     "measure": Job(measure, MeasureOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
     "aids": Job(aids.look, aids.AidsOrder, cpu_extra_seconds=3.0),
     "make": Job(make, RenderOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),

@@ -17,6 +17,9 @@ from galleries.receiving.shelves import (
 )
 from galleries.receiving.verbs import (
     ABANDONED_AFTER,
+    FINISHED,
+    FRAME,
+    HAND_IN,
     append,
     expires_at,
     finish_if_whole,
@@ -30,6 +33,9 @@ from galleries.receiving.verbs import (
 
 __all__ = [
     "ABANDONED_AFTER",
+    "FINISHED",
+    "FRAME",
+    "HAND_IN",
     "Busy",
     "Checksum",
     "Gone",

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 ABANDONED_AFTER = timedelta(hours=24)
 PIECE = 1 << 20  # bytes read at a time
-FRAME, HAND_IN = "frame", "hand_in"
+FRAME, HAND_IN, FINISHED = "frame", "hand_in", "finished"
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f]")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 
@@ -90,7 +90,7 @@ def open_upload(
 
 
 def _may_take(gallery: Gallery, purpose: str, retouch: Retouch | None) -> None:
-    if purpose not in (FRAME, HAND_IN) or (purpose == HAND_IN) != (retouch is not None):
+    if purpose not in (FRAME, HAND_IN, FINISHED) or (purpose == HAND_IN) != (retouch is not None):
         raise ReceivingError(_("It is not clear what this file is for."))
     if retouch is not None and retouch.gallery_id != gallery.pk:
         raise ReceivingError(_("This retouch belongs to another gallery."))

@@ -24,6 +24,9 @@ from galleries.retouching.drafts import (
     strengths_of,
     withdraw,
 )
+from galleries.retouching.finished import assign as assign_finished
+from galleries.retouching.finished import find_pick, in_tray
+from galleries.retouching.finished import put_aside as put_finished_aside
 from galleries.retouching.guard import (
     GuardBlocks,
     GuardStillMeasures,
@@ -48,9 +51,12 @@ __all__ = [
     "approve_shown",
     "as_photographed",
     "ask_change",
+    "assign_finished",
     "change_refusal",
+    "find_pick",
     "guard_words",
     "heat_of",
+    "in_tray",
     "known_cast",
     "make_draft",
     "may_find_face",
@@ -58,6 +64,7 @@ __all__ = [
     "order",
     "original_of",
     "override",
+    "put_finished_aside",
     "receive_hand_in",
     "shoot_cast",
     "show_to_client",

@@ -212,26 +212,35 @@ def receive_hand_in(
     """
     if upload.retouch_id is None:
         raise ValueError("a handed-in file belongs to a retouch")
-    with transaction.atomic():
-        _gallery, retouch = locked(upload.retouch_id)
-        if Version.objects.filter(key=upload.key).exists():
-            return None
-        original = original_of(retouch.pick.photo)
-        version = Version(
-            kind=Version.Kind.HAND_MADE,
-            input_sha256=original.sha256,
-            output_sha256=upload.sha256,
-            operations=[{"recipe": "edited-outside", "version": 1, "parameters": {"file": upload.name}}],
-            key=upload.key,
-            store="originals",
-            format=format,
-            size=upload.size,
-            crc32=upload.crc32 or 0,
-            width=width,
-            height=height,
-            actor_kind=by.kind,
-            actor_id=by.id,
-            actor_label=by.label,
-        )
-        add(version, retouch.pk, {}, now=now)
+    return take_file(
+        upload=upload, retouch_id=upload.retouch_id, format=format, width=width, height=height, by=by, now=now
+    )
+
+
+@transaction.atomic
+def take_file(
+    *, upload: Upload, retouch_id: int, format: str, width: int, height: int, by: Actor, now: datetime
+) -> Version | None:
+    """Make a file that was accepted a Version of this pick, byte for byte. None if it was taken before."""
+    _gallery, retouch = locked(retouch_id)
+    if Version.objects.filter(key=upload.key).exists():
+        return None
+    original = original_of(retouch.pick.photo)
+    version = Version(
+        kind=Version.Kind.HAND_MADE,
+        input_sha256=original.sha256,
+        output_sha256=upload.sha256,
+        operations=[{"recipe": "edited-outside", "version": 1, "parameters": {"file": upload.name}}],
+        key=upload.key,
+        store="originals",
+        format=format,
+        size=upload.size,
+        crc32=upload.crc32 or 0,
+        width=width,
+        height=height,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_label=by.label,
+    )
+    add(version, retouch.pk, {}, now=now)
     return version

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from galleries import proofing
+from galleries import proofing, selection_out
 from galleries.models import Gallery, JobKind, Note, PauseReason, Photo, Pick
 from galleries.proofing import (
     ChoosingRefused,
@@ -334,7 +334,7 @@ def test_the_selection_comes_out_as_camera_names(gallery: Gallery) -> None:
     photos = make_photos(gallery, 3, now=NOW)
     for photo in (photos[2], photos[0]):
         proofing.pick(photo_id=photo.pk, by=ANA, now=NOW)
-    assert proofing.camera_names(gallery) == "DSC_0003\nDSC_0001\n"
+    assert selection_out.camera_names(gallery) == "DSC_0003\nDSC_0001\n"
 
 
 def test_the_csv_quotes_words_and_never_holds_a_formula(gallery: Gallery) -> None:
@@ -342,7 +342,7 @@ def test_the_csv_quotes_words_and_never_holds_a_formula(gallery: Gallery) -> Non
     proofing.pick(photo_id=photo.pk, by=ANA, now=NOW)
     proofing.label_use(photo_id=photo.pk, use="@press", by=ANA, now=NOW)
     proofing.note(photo_id=photo.pk, words='a "quoted", line\nbreak', by=ANA, now=NOW)
-    assert proofing.selection_csv(gallery) == (
+    assert selection_out.selection_csv(gallery) == (
         "number,camera_file,use,rating,notes\r\n"
         '1,\'=cmd|\' /C calc\'!A0.jpg,\'@press,4,"a ""quoted"", line\nbreak"\r\n'
     )
