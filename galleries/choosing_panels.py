@@ -54,7 +54,9 @@ def open_orders() -> "QuerySet[Retouch]":
     return (
         Retouch.objects.filter(gallery__status__in=IN_WORK)
         .exclude(status__in=[RetouchStatus.APPROVED, RetouchStatus.IN_REVIEW])
-        .select_related("pick__photo", "gallery__shoot__sitter", "gallery__shoot__booking__location")
+        .select_related(
+            "pick__photo", "assigned_to", "gallery__shoot__sitter", "gallery__shoot__booking__location"
+        )
         .order_by(F("gallery__deliver_by").asc(nulls_last=True), "gallery_id", "pick__picked_at", "id")
     )
 

@@ -97,10 +97,9 @@ def next_step(gallery: Gallery) -> NextStep | None:
         return NextStep(_("Choose together"), reverse("choose_together", args=[gallery.public_id]))
     if gallery.status == GalleryStatus.PROOFING:
         return NextStep(_("See the choice"), reverse("choose_review", args=[gallery.public_id]))
-    if gallery.status in (GalleryStatus.RETOUCHING, GalleryStatus.APPROVING):
-        retouch = gallery.retouches.exclude(status=RetouchStatus.APPROVED).first()
-        if retouch is not None:
-            return NextStep(_("Retouch"), reverse("desk_retouch", args=[retouch.public_id]))
+    is_worked_on = gallery.status in (GalleryStatus.RETOUCHING, GalleryStatus.APPROVING)
+    if is_worked_on and gallery.retouches.exclude(status=RetouchStatus.APPROVED).exists():
+        return NextStep(_("Retouch"), reverse("retouch_session", args=[gallery.public_id]))
     if gallery.status in (GalleryStatus.READY, GalleryStatus.DELIVERED):
         return NextStep(_("Delivery"), reverse("gallery_delivery", args=[gallery.public_id]))
     return None

@@ -1,7 +1,6 @@
 """The first screen of retouching one session: the selection goes out, finished files come back, then compare."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.contrib import messages
 from django.db.models import Count, Q
@@ -14,14 +13,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from galleries import deadlines, pictures, receiving, retouching, rights, workbench
 from galleries.imaging.recipes import GRID, THUMB
-from galleries.models import FinishedFile, Gallery, JobKind, Rendition, Retouch, Version
+from galleries.models import FinishedFile, Gallery, Rendition, Retouch, Version
 from galleries.retouching.matching import DOUBTS
 from galleries.retouching.rows import IN_WORK, RetouchRefused
 from galleries.statuses import FinishedStatus, JobStatus, UploadStatus
 from galleries.together_views import gallery_for
 from studio import storage
 from studio.access import staff
-from studio.actors import Actor
 from studio.models import Role
 
 LATELY = 12  # finished files shown with where they went
@@ -58,7 +56,7 @@ def retouch_session(request: HttpRequest, public_id: str) -> HttpResponseBase:
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
 @require_safe
 def finished_news(request: HttpRequest, public_id: str) -> HttpResponseBase:
-    """The tray and the comparison again when a file has found its place (`?have=` names what the page has); else 204."""
+    """The tray and the pairs again when a file has found its place (`?have=` names what the page has); else 204."""
     gallery, _by = gallery_for(request, public_id)
     if request.GET.get("have") == _tally(gallery):
         return HttpResponse(status=204)
@@ -67,7 +65,9 @@ def finished_news(request: HttpRequest, public_id: str) -> HttpResponseBase:
 
 def _context(gallery: Gallery) -> dict[str, object]:
     lines = _lines(gallery)
-    finished = list(gallery.finished_files.select_related("upload", "retouch__pick__photo").order_by("-id")[:200])
+    finished = list(
+        gallery.finished_files.select_related("upload", "retouch__pick__photo").order_by("-id")[:200]
+    )
     return {
         "gallery": gallery,
         "sitter": deadlines.sitter_of(gallery),
@@ -75,18 +75,18 @@ def _context(gallery: Gallery) -> dict[str, object]:
         "due_at": deadlines.local_promise(gallery),
         "lines": lines,
         "tray": [_doubt(row, lines) for row in reversed(finished) if row.status == FinishedStatus.WAITING],
-        "settled": [row for row in finished if row.status in (FinishedStatus.ASSIGNED, FinishedStatus.PUT_ASIDE)][
-            :LATELY
-        ],
+        "settled": [
+            row for row in finished if row.status in (FinishedStatus.ASSIGNED, FinishedStatus.PUT_ASIDE)
+        ][:LATELY],
         "matching": sum(1 for row in finished if row.status == FinishedStatus.MATCHING)
         + gallery.uploads.filter(purpose=receiving.FINISHED, status=UploadStatus.CHECKING).count(),
-        "refused": gallery.uploads.filter(purpose=receiving.FINISHED, status=UploadStatus.REFUSED).order_by("-id")[
-            :5
-        ],
+        "refused": gallery.uploads.filter(purpose=receiving.FINISHED, status=UploadStatus.REFUSED).order_by(
+            "-id"
+        )[:5],
         "doubts": DOUBTS,
         "sliders": [(slider, slider.default) for slider in workbench.SLIDERS],
         "is_in_work": gallery.status in IN_WORK,
-        "is_shared": bool(retouching.shared_cast_of(gallery)),
+        "balance": gallery.white_balance,
         "tally": _tally(gallery),
     }
 
@@ -185,7 +185,9 @@ def finished_add(request: HttpRequest, public_id: str) -> HttpResponseBase:
             taken += 1
     if taken:
         words = ngettext(
-            "%(count)d file arrived and is being matched.", "%(count)d files arrived and are being matched.", taken
+            "%(count)d file arrived and is being matched.",
+            "%(count)d files arrived and are being matched.",
+            taken,
         )
         messages.success(request, words % {"count": taken})
     elif not request.FILES:
@@ -219,13 +221,12 @@ def _names(finished: FinishedFile, retouch: Retouch) -> dict[str, str]:
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
 @require_POST
 def session_drafts(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Drafts of every open pick of the session at these strengths, with one white balance where that is wanted."""
+    """Drafts of every open pick of the session at these strengths; they share the shoot's white balance."""
     gallery, by = gallery_for(request, public_id)
     try:
         count = retouching.draft_all(
             gallery_id=gallery.pk,
             parameters=request.POST.dict(),
-            shares_balance="shares_balance" in request.POST,
             by=by,
             now=timezone.now(),
         )
@@ -233,5 +234,7 @@ def session_drafts(request: HttpRequest, public_id: str) -> HttpResponse:
         messages.warning(request, str(refused))
         return redirect("retouch_session", public_id)
     words = ngettext("%(count)d draft is being made.", "%(count)d drafts are being made.", count)
-    messages.success(request, words % {"count": count} if count else _("Every picture has this draft already."))
+    messages.success(
+        request, words % {"count": count} if count else _("Every picture has this draft already.")
+    )
     return redirect("retouch_session", public_id)

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_POST, require_safe
 from galleries import deadlines, jobs, pictures, receiving, retouching, rights, workbench
 from galleries.choosing_panels import open_orders
 from galleries.imaging.recipes import FINAL_FULL, PROOF, SCREEN
-from galleries.models import Guard, Job, JobKind, Note, Retouch, Version
+from galleries.models import FinishedFile, Guard, Job, JobKind, Note, Retouch, Version
 from galleries.receiving.verbs import HAND_IN
 from galleries.retouching import RetouchRefused
 from galleries.retouching.rows import IN_WORK
-from galleries.statuses import JobStatus, RetouchStatus, UploadStatus
+from galleries.statuses import FinishedStatus, JobStatus, RetouchStatus, UploadStatus
 from studio import storage
 from studio.access import staff
 from studio.actors import Actor
@@ -44,19 +44,37 @@ def to_retouch() -> "QuerySet[Retouch]":
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
 @require_safe
 def retouch_queue(request: HttpRequest) -> HttpResponse:
-    """What is to be retouched, in the order of the promises."""
-    waiting = [
-        row
-        for row in to_retouch()[:200]
-        if rights.roles_at(_user(request), row.gallery) & rights.SEES_PICTURES
-    ]
+    """What is to be retouched, session by session in the order of the promises; all of it, mine, or nobody's."""
+    user = _user(request)
+    places = rights.places_of(user, rights.SEES_PICTURES)
+    rows = to_retouch()
+    if places is not None:
+        rows = rows.filter(gallery__shoot__booking__location__in=places)
+    counts = {"all": rows.count(), "mine": rows.filter(assigned_to=user).count()}
+    counts["nobody"] = rows.filter(assigned_to=None).count()
+    whose = request.GET.get("whose", "all")
+    if whose == "mine":
+        rows = rows.filter(assigned_to=user)
+    elif whose == "nobody":
+        rows = rows.filter(assigned_to=None)
+    sessions: dict[int, list[Retouch]] = {}
+    for row in rows[:200]:
+        sessions.setdefault(row.gallery_id, []).append(row)
     shown = (
         Retouch.objects.filter(status=RetouchStatus.IN_REVIEW, gallery__status__in=IN_WORK)
         .select_related("pick__photo", "gallery__shoot__sitter", "gallery__shoot__booking__location")
         .prefetch_related("pick__photo__renditions")
         .order_by("shown_at")[:50]
     )
-    context = {"retouches": waiting, "shown": shown, "now": timezone.now()}
+    context = {
+        "sessions": [(found[0].gallery, found) for found in sessions.values()],
+        "counts": counts,
+        "whose": whose if whose in counts else "all",
+        "tray": FinishedFile.objects.filter(status=FinishedStatus.WAITING).count(),
+        "shown": shown,
+        "user": user,
+        "now": timezone.now(),
+    }
     return render(request, "galleries/retouch_queue.html", context)
 
 
@@ -150,6 +168,7 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
         "on": family[place + 1] if place + 1 < len(family) else None,
         "is_in_work": gallery.status in IN_WORK,
         "is_working": working.exists() or measuring.exists() or checking.exists(),
+        "people": list(retouching.people_for(gallery)),
         "failed": Job.objects.filter(
             Q(retouch=retouch) | Q(version__retouch=retouch), status=JobStatus.FAILED
         ),
@@ -222,6 +241,13 @@ def _answer(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) ->
     return ""
 
 
+def _take(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
+    person = request.POST.get("person", "")
+    chosen = int(person) if person.isdigit() else None
+    retouching.take(retouch_id=retouch.pk, person_id=chosen, by=by, now=now)
+    return "queue" if "queue" in request.POST else ""
+
+
 def _again(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
     mine = Job.objects.filter(Q(retouch=retouch) | Q(version__retouch=retouch), status=JobStatus.FAILED)
     for job in mine:
@@ -237,6 +263,7 @@ DEEDS: dict[str, Deed] = {
     "override": _override,
     "answer": _answer,
     "again": _again,
+    "take": _take,
 }
 
 
@@ -256,6 +283,8 @@ def retouch_do(request: HttpRequest, public_id: str, deed: str) -> HttpResponse:
     except RetouchRefused as refused:
         messages.warning(request, str(refused))
         return redirect(_address(retouch, request.POST.get("version", "")))
+    if answer == "queue":
+        return redirect("retouch_queue")
     if answer == "approved":
         return _on_to_next(request, retouch)
     return redirect(_address(retouch, answer.removeprefix("version=")))

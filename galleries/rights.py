@@ -25,3 +25,11 @@ def roles_at(user: User | AnonymousUser, gallery: Gallery) -> frozenset[str]:
 def may_add(user: User | AnonymousUser, gallery: Gallery, *, purpose: str) -> bool:
     """Whether the person may send files of this purpose ("frame", "hand_in", "finished") into the gallery."""
     return bool(roles_at(user, gallery) & (HANDS_IN if purpose in ("hand_in", "finished") else ADDS_FRAMES))
+
+
+def places_of(user: User, roles: frozenset[Role]) -> list[int] | None:
+    """The locations at which the person has one of these roles; None: everywhere."""
+    if user.is_superuser:
+        return None
+    places = list(StaffRole.objects.filter(user=user, role__in=roles).values_list("location", flat=True))
+    return None if None in places else [place for place in places if place is not None]

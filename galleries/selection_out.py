@@ -42,7 +42,9 @@ def sidecars(gallery: Gallery) -> bytes:
 def sidecar(pick: Pick) -> str:
     """The XMP of one pick (Adobe XMP Specification part 1, 7.4): stars, a label, what it is for, what was said."""
     words = "\n".join(note.words for note in pick.photo.notes.all())
-    subject = f"<dc:subject><rdf:Bag><rdf:li>{_clean(pick.use)}</rdf:li></rdf:Bag></dc:subject>" if pick.use else ""
+    subject = (
+        f"<dc:subject><rdf:Bag><rdf:li>{_clean(pick.use)}</rdf:li></rdf:Bag></dc:subject>" if pick.use else ""
+    )
     said = (
         f"<dc:description><rdf:Alt><rdf:li xml:lang='x-default'>{_clean(words)}</rdf:li></rdf:Alt></dc:description>"
         if words

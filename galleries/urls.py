@@ -3,6 +3,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from galleries import (
     choosing_views,
     delivery_views,
+    finishing_views,
     pictures,
     promise_views,
     retouch_views,
@@ -78,6 +79,26 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="selection",
     ),
     # retouching
+    path(
+        "desk/galleries/<str:public_id>/retouching/", finishing_views.retouch_session, name="retouch_session"
+    ),
+    path(
+        "desk/galleries/<str:public_id>/retouching/news", finishing_views.finished_news, name="finished_news"
+    ),
+    path("desk/galleries/<str:public_id>/retouching/add", finishing_views.finished_add, name="finished_add"),
+    path(
+        "desk/galleries/<str:public_id>/retouching/view", finishing_views.finished_view, name="finished_view"
+    ),
+    path(
+        "desk/galleries/<str:public_id>/retouching/place",
+        finishing_views.finished_place,
+        name="finished_place",
+    ),
+    path(
+        "desk/galleries/<str:public_id>/retouching/drafts",
+        finishing_views.session_drafts,
+        name="session_drafts",
+    ),
     path("desk/retouching/", retouch_views.retouch_queue, name="retouch_queue"),
     path("desk/retouching/<str:public_id>/", retouch_views.desk_retouch, name="desk_retouch"),
     path("desk/retouching/<str:public_id>/news", retouch_views.retouch_news, name="retouch_news"),

@@ -42,8 +42,8 @@ def seen(image: Image) -> _Seen:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(light)
-    found, descriptors = cv2.SIFT_create(nfeatures=FEATURES).detectAndCompute(even, None)
-    points = np.float32([key.pt for key in found]) if found else np.zeros((0, 2), np.float32)
+    found, descriptors = cv2.SIFT.create(nfeatures=FEATURES).detectAndCompute(even, None)
+    points = np.array([key.pt for key in found], np.float32).reshape(-1, 2)
     return _Seen(light, _fine(light.astype(np.float32)), points, descriptors)
 
 
@@ -65,8 +65,8 @@ def _laid_over(finished: _Seen, frame: _Seen) -> Any:
     good = [one for one, *rest in pairs if rest and one.distance < RATIO * rest[0].distance]
     if len(good) < LEAST_INLIERS:
         return None
-    here = np.float32([finished.points[match.queryIdx] for match in good])
-    there = np.float32([frame.points[match.trainIdx] for match in good])
+    here = np.array([finished.points[match.queryIdx] for match in good], np.float32)
+    there = np.array([frame.points[match.trainIdx] for match in good], np.float32)
     cv2.setRNGSeed(1)  # the same files give the same answer
     matrix, inliers = cv2.estimateAffinePartial2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=2.0)
     return matrix if matrix is not None and int(inliers.sum()) >= LEAST_INLIERS else None

@@ -18,6 +18,7 @@ from galleries.retouching.changes import (
 from galleries.retouching.drafts import (
     adjust,
     as_photographed,
+    draft_all,
     make_draft,
     order,
     receive_hand_in,
@@ -36,6 +37,7 @@ from galleries.retouching.guard import (
     override,
 )
 from galleries.retouching.rows import RetouchRefused, may_find_face, original_of, store_of
+from galleries.retouching.taking import people_for, take
 from galleries.retouching.white_balance import known_cast, shoot_cast
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "ask_change",
     "assign_finished",
     "change_refusal",
+    "draft_all",
     "find_pick",
     "guard_words",
     "heat_of",
@@ -64,6 +67,7 @@ __all__ = [
     "order",
     "original_of",
     "override",
+    "people_for",
     "put_finished_aside",
     "receive_hand_in",
     "shoot_cast",
@@ -72,5 +76,6 @@ __all__ = [
     "store_of",
     "strengths_of",
     "sweep",
+    "take",
     "withdraw",
 ]

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from galleries import jobs, workbench
+from galleries import deadlines, jobs, workbench
 from galleries.intake import on_accepted
 from galleries.models import Gallery, Job, JobKind, PhotoFile, Pick, Rendition, Retouch, Upload, Version
 from galleries.renditions import clear_strays, look_of
@@ -78,6 +78,27 @@ def adjust(*, retouch_id: int, parameters: Mapping[str, object], by: Actor, now:
         return made
     state_draft(gallery, retouch, strengths, kind=Version.Kind.ADJUSTED, by=by, now=now)
     return None
+
+
+@transaction.atomic
+def draft_all(*, gallery_id: int, parameters: Mapping[str, object], by: Actor, now: datetime) -> int:
+    """Ask for the draft at these strengths for every pick of a session that is not approved. Returns how many are made.
+
+    Stated twice it is one draft each; a pick that has this draft is left alone. Raises RetouchRefused as `adjust` does.
+    """
+    gallery = deadlines.locked(gallery_id)
+    must_be_in_work(gallery)
+    try:
+        strengths = workbench.strengths(parameters)
+    except ValueError as error:
+        raise RetouchRefused(_("A strength is a number.")) from error
+    asked = 0
+    open_ones = gallery.retouches.exclude(status=RetouchStatus.APPROVED).order_by("id")
+    for retouch in open_ones.select_for_update(of=("self",)):
+        if _same_draft(retouch, strengths) is None:
+            state_draft(gallery, retouch, strengths, kind=Version.Kind.ADJUSTED, by=by, now=now)
+            asked += 1
+    return asked
 
 
 @transaction.atomic

@@ -148,7 +148,7 @@ def _write_down(
     return True
 
 
-def _in_order(by_name: set[int], alike: dict[int, float]) -> list[dict[str, object]]:
+def _in_order(by_name: set[int], alike: dict[int, float]) -> list[dict[str, int | float]]:
     known = sorted(by_name | set(alike), key=lambda key: (-alike.get(key, 0.0), key not in by_name))
     return [
         {"retouch": key, "is_named": key in by_name, "alike": alike.get(key, 0.0)}

@@ -2,6 +2,7 @@
 import { Zoom } from "./compare.js";
 import { layOver } from "./pins.js";
 import { isTyping } from "./room.js";
+import { writeSliders } from "./sliders.js";
 
 const root = document.querySelector("[data-retouch]");
 const stage = root.querySelector(".viewer-stage");
@@ -68,13 +69,7 @@ if (layer) layOver(layer, after ?? stage.querySelector("img"));
 let isAsking = false;
 let isStale = false;
 
-function write() {
-  for (const output of form.querySelectorAll("output")) {
-    const value = Number(form.elements[output.htmlFor[0]].value);
-    output.textContent =
-      output.dataset.share === "true" ? `${Math.round(value * 100)} %` : `${value > 0 ? "+" : ""}${value.toFixed(2)}`;
-  }
-}
+const write = () => writeSliders(form);
 
 const strengths = () =>
   new URLSearchParams([...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken"));

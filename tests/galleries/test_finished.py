@@ -32,7 +32,9 @@ def neighbour(portrait: Image.Image) -> Image.Image:
     pixels = np.asarray(portrait)
     height, width = pixels.shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    near = np.exp(-(((xs - width * 0.5) / (width * 0.3)) ** 2) - ((ys - height * 0.42) / (height * 0.35)) ** 2)
+    near = np.exp(
+        -(((xs - width * 0.5) / (width * 0.3)) ** 2) - ((ys - height * 0.42) / (height * 0.35)) ** 2
+    )
     moved = cv2.remap(
         pixels,
         np.float32(xs + near * width * 0.03),
@@ -128,9 +130,7 @@ def test_the_selection_goes_out_as_names_csv_and_sidecars(gallery: Gallery) -> N
     pick = pick_of(gallery, 2).pick
     pick.use = "Press & <web>"
     pick.save()
-    pick.photo.notes.create(
-        words="=HYPERLINK(1)\x0b\nwatch the collar", written_at=NOW, actor_kind="client"
-    )
+    pick.photo.notes.create(words="=HYPERLINK(1)\x0b\nwatch the collar", written_at=NOW, actor_kind="client")
     assert selection_out.camera_names(gallery) == "IMG_0001\nIMG_0002\nIMG_0003\n"
     assert "'=HYPERLINK(1)" in selection_out.selection_csv(gallery)
     with zipfile.ZipFile(BytesIO(selection_out.sidecars(gallery))) as archive:
@@ -153,9 +153,7 @@ def test_two_frames_of_one_camera_name_keep_it_in_the_export(gallery: Gallery) -
 # --- and back
 
 
-def test_a_file_finds_its_pick_by_name_and_content(
-    gallery: Gallery, frames: dict[int, Image.Image]
-) -> None:
+def test_a_file_finds_its_pick_by_name_and_content(gallery: Gallery, frames: dict[int, Image.Image]) -> None:
     back = bring_back(gallery, "IMG_0002-Edit.tif", packed(edited(frames[2]), "TIFF"))
     assert (back.status, back.matched_by) == (FinishedStatus.ASSIGNED, "name and content")
     version = pick_of(gallery, 2).versions.get()
@@ -180,7 +178,11 @@ def test_what_is_doubtful_waits_in_the_tray_and_one_tap_assigns_it(
     wrong_name = bring_back(gallery, "IMG_0001.jpg", packed(edited(frames[2])))
     stranger = bring_back(gallery, "IMG_0003.jpg", packed(ImageOps.mirror(frames[2])))
     unknown = bring_back(gallery, "final.jpg", packed(ImageOps.mirror(edited(frames[1]))))
-    assert [row.doubt for row in retouching.in_tray(gallery)] == ["name_against_content", "unlike", "no_match"]
+    assert [row.doubt for row in retouching.in_tray(gallery)] == [
+        "name_against_content",
+        "unlike",
+        "no_match",
+    ]
     assert not Version.objects.exists()
     assert wrong_name.candidates[0]["retouch"] == pick_of(gallery, 2).pk
     assert stranger.candidates[0] == {"retouch": pick_of(gallery, 3).pk, "is_named": True, "alike": 0.0}
