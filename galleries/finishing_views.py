@@ -100,7 +100,7 @@ def _tally(gallery: Gallery) -> str:
     )
     sent = gallery.uploads.filter(purpose=receiving.FINISHED).exclude(status=UploadStatus.RECEIVING).count()
     made = gallery.retouches.aggregate(
-        versions=Count("versions", distinct=True),
+        made=Count("versions", distinct=True),
         measured=Count("versions", filter=~Q(versions__guard="waiting"), distinct=True),
     )
     shown = Rendition.objects.filter(version__retouch__gallery=gallery, recipe=GRID.name).count()
