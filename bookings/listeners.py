@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from bookings import waiting
+from bookings.mine_views import address_key, bookings_for
 from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
 from studio.actors import Actor
@@ -20,6 +22,10 @@ REMEMBERED = timedelta(days=400)
 def bookings_of(email: str, now: datetime) -> Iterator[Opening]:
     """The bookings this address pays for or sits in: each by the person who holds it, newest first."""
     mine = Client.objects.filter(email__iexact=email, erased_at=None)
+    every = bookings_for(email)
+    first = mine.order_by("pk").first()
+    if first is not None and len(every) > 1:
+        yield Opening(first, _("All your bookings on one page"), "mine", address_key(first.email))
     for person in mine.order_by("pk"):
         theirs = Booking.objects.filter(
             Q(payer=person) | Q(shoots__sitter=person),

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from bookings import desk_papers as desk_papers  # registers the thread, the answers and the signatures
 from bookings.models import Booking, Refund, Shoot
 from bookings.statuses import BookingStatus, RefundStatus
 from studio import desk
@@ -17,10 +18,12 @@ from studio.views import LANDINGS
 
 LANDINGS["booking"] = "booking"
 LANDINGS["waiting"] = "waiting_place"
+LANDINGS["mine"] = "mine"
 FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 DAY = FRONT | {Role.ARTIST}
 
 desk.link("desk_bookings", label=_("Bookings"), order=10, roles=FRONT)
+desk.link("desk_papers", label=_("Questions and papers"), order=70, roles=FRONT)
 desk.link("desk_waiting", label=_("Waiting list"), order=15, roles=FRONT)
 
 

@@ -8,10 +8,10 @@ import phonenumbers
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from bookings.models import Client
+from bookings.models import AnswerSheet, Client, Shoot
 from studio.models import Location
 
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the reading direction around
@@ -49,6 +49,29 @@ def forget_if_unused(client: Client | None) -> None:
             client.delete()
     except ProtectedError:
         pass
+
+
+def forget_private(*, shoots: "QuerySet[Shoot]", now: datetime) -> int:
+    """Erase what was told in private about these shoots: nerves, and every private answer of every sheet.
+
+    Returns how many shoots had anything to erase. What was erased is stamped, so the next run finds nothing.
+    """
+    with transaction.atomic():
+        found = list(
+            shoots.filter(private_erased_at=None)
+            .select_for_update(of=("self",))
+            .values_list("pk", flat=True)[:200]
+        )
+        told = (
+            Q(answer_sheets__in=AnswerSheet.objects.exclude(private_answers=[]))
+            | ~Q(nerves=[])
+            | ~Q(nerves_text="")
+        )
+        count = Shoot.objects.filter(told, pk__in=found).distinct().count()
+        sheets = AnswerSheet.objects.filter(shoot__in=found).exclude(private_answers=[])
+        sheets.update(private_answers=[], erased_at=now)
+        Shoot.objects.filter(pk__in=found).update(nerves=[], nerves_text="", private_erased_at=now)
+    return count
 
 
 def read_person(

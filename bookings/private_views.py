@@ -1,5 +1,6 @@
 """The client's private page of a booking: see, pay, move, cancel, say who sits, what worries, and what may be shown."""
 
+import uuid
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,9 +13,20 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, checkout, extras, holds, ics, lifecycle, payments, promising
+from bookings import (
+    availability,
+    changes,
+    checkout,
+    extras,
+    holds,
+    ics,
+    lifecycle,
+    payments,
+    promising,
+)
 from bookings.forms import NERVES, NervesForm, SitterForm
 from bookings.models import Booking, ConsentPurpose, Shoot
+from bookings.preparing import to_do
 from bookings.refusals import NotNow, Refused, SlotTaken
 from bookings.seating import Slot
 from bookings.statuses import BookingStatus, CheckoutStatus
@@ -58,12 +70,17 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         return _unpaid(request, found)
     if found.status == BookingStatus.EXPIRED:
         return redirect("booking_details", public_id)
-    shoot = found.shoots.select_related("sitter").order_by("pk").first()
+    shoot = found.shoots.select_related("sitter", "booking__session_type").order_by("pk").first()
     context = {
         "booking": found,
         "forecast": promising.forecast_of(found),
         "balance": payments.balance(found),
         "may_move": lifecycle.may_move(found, now=now),
+        "may_change": changes.may_change(found, now=now),
+        "to_do": to_do(shoot, by) if shoot else [],
+        "thread": found.thread.order_by("pk"),
+        "form_token": uuid.uuid4(),
+        "asked_text": request.session.get(f"asked:{public_id}", ""),
         "is_over": found.ends_at <= now,
         "is_sitter": shoot is not None and shoot.sitter_id == by.id,
         "is_payer": found.payer_id == by.id,

@@ -14,7 +14,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from bookings import extras, lifecycle, payments, promising
+from bookings import (
+    extras,
+    lifecycle,
+    payments,
+    promising,
+    questionnaires,
+)
 from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
@@ -238,7 +244,14 @@ def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
     )
     chips = [NERVES[key] for key in shoot.nerves if key in NERVES]
     return render(
-        request, "bookings/desk_nerves.html", {"shoot": shoot, "chips": chips, "booking": shoot.booking}
+        request,
+        "bookings/desk_nerves.html",
+        {
+            "shoot": shoot,
+            "chips": chips,
+            "booking": shoot.booking,
+            "asked": questionnaires.asked_of(shoot),
+        },
     )
 
 

@@ -1,6 +1,14 @@
 from django.urls import path
 
-from bookings import private_views, staff_views, views, waiting_views
+from bookings import (
+    desk_paper_views,
+    mine_views,
+    paper_views,
+    private_views,
+    staff_views,
+    views,
+    waiting_views,
+)
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -12,6 +20,10 @@ urlpatterns = [
     path("waiting/<str:public_id>/take", waiting_views.take, name="waiting_take"),
     path("waiting/<str:public_id>/pass", waiting_views.pass_on, name="waiting_pass"),
     path("waiting/<str:public_id>/leave", waiting_views.leave, name="waiting_leave"),
+    path("desk/papers/", desk_paper_views.papers, name="desk_papers"),
+    path("desk/papers/<str:kind>/<int:pk>/", desk_paper_views.questionnaire, name="desk_questionnaire"),
+    path("desk/papers/<str:kind>/", desk_paper_views.agreement, name="desk_agreement"),
+    path("desk/bookings/<str:public_id>/answer", desk_paper_views.answer, name="desk_answer"),
     path("desk/waiting/", waiting_views.desk_list, name="desk_waiting"),
     path("desk/waiting/<str:public_id>/leave", waiting_views.desk_leave, name="desk_waiting_leave"),
     path("hold/<str:public_id>/", views.details, name="booking_details"),
@@ -23,6 +35,12 @@ urlpatterns = [
     path("booking/<str:public_id>/sitter", private_views.sitter, name="booking_sitter"),
     path("booking/<str:public_id>/nerves", private_views.nerves, name="booking_nerves"),
     path("booking/<str:public_id>/consents", private_views.consents, name="booking_consents"),
+    path("booking/<str:public_id>/add-ons", paper_views.add_ons, name="booking_add_ons"),
+    path("booking/<str:public_id>/questions", paper_views.questions, name="booking_questions"),
+    path("booking/<str:public_id>/sign/<str:kind>", paper_views.sign, name="booking_sign"),
+    path("booking/<str:public_id>/ask", paper_views.ask, name="booking_ask"),
+    path("mine/<str:key>/", mine_views.mine, name="mine"),
+    path("mine/<str:key>/<str:public_id>", mine_views.open_mine, name="mine_open"),
     path("booking/<str:public_id>/session.ics", private_views.calendar_file, name="booking_ics"),
     path("webhooks/stripe", views.stripe_webhook, name="stripe_webhook"),
     path("desk/bookings/", staff_views.bookings, name="desk_bookings"),

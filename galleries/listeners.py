@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from bookings.charges import knows_deliveries
@@ -35,6 +35,13 @@ def make_galleries(*, booking: Booking, by: Actor, now: datetime) -> None:
             by=by,
             now=now,
         )
+
+
+@on("booking_changed")
+def include_other_finals(*, booking: Booking, finals: int, by: Actor, now: datetime) -> None:
+    """Other add-ons may include more finals, or fewer, before anything was chosen."""
+    if finals:
+        Gallery.objects.filter(shoot__booking=booking).update(finals_included=F("finals_included") + finals)
 
 
 @on("shoot_completed")

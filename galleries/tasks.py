@@ -2,7 +2,18 @@
 
 from django.utils import timezone
 
-from galleries import afterwards, alarms, culling, jobs, keeping, proofing, receiving, retouching, workroom
+from galleries import (
+    afterwards,
+    alarms,
+    culling,
+    jobs,
+    keeping,
+    private_notes,
+    proofing,
+    receiving,
+    retouching,
+    workroom,
+)
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
 
@@ -37,6 +48,7 @@ def sweep_deadlines() -> None:
         if mine:
             alarms.sweep(now=now)
             afterwards.sweep(now=now)
+            private_notes.forget_due(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep_deadlines", defaults={"beat_at": now})
 
 

@@ -16,6 +16,7 @@ _listeners: dict[str, list[Listener]] = defaultdict(list)
 HAPPENINGS = {
     "booking_confirmed": "booking",
     "booking_moved": "booking",
+    "booking_changed": "booking, finals (its add-ons changed; so many finals more are included, or fewer)",
     "booking_cancelled": "booking",
     "extra_agreed": "extra (it counts in the price; where it had to be paid first, it is)",
     "booking_reshot": "booking (the first one: it is photographed again, nobody waits for its pictures)",

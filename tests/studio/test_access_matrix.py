@@ -19,6 +19,7 @@ from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from bookings.mine_views import address_key
 from bookings.statuses import BookingStatus
 from galleries.models import Pick, Retouch, Upload
 from studio import credentials
@@ -165,6 +166,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
             open_in(browsers[role], "booking", shoot.booking.public_id, mine, now),
             open_in(browsers[role], "gallery", gallery.public_id, mine, now),
             open_in(browsers[role], "waiting", waits.public_id, mine, now),
+            open_in(browsers[role], "mine", address_key(mine.email), mine, now),
         ]
         rows = Credential.objects.filter(pk__in=[row.pk for row in given])
         if role == "revoked":
@@ -177,6 +179,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
     open_in(browsers["stranger"], "booking", other.public_id, other.payer, now)
     open_in(browsers["stranger"], "gallery", others_gallery.public_id, other.payer, now)
     open_in(browsers["stranger"], "waiting", others_wait.public_id, others_wait.client, now)
+    open_in(browsers["stranger"], "mine", address_key(other.payer.email), other.payer, now)
     for role in STAFF:
         sign_in(browsers[role], factories.user(Role(role)))
     public_ids = {
@@ -189,7 +192,9 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         "message": message.public_id,
         "waiting": waits.public_id,
     }
-    return World(public_ids, EXAMPLES | {"retouch_id": retouch.public_id}, browsers)
+    return World(
+        public_ids, EXAMPLES | {"retouch_id": retouch.public_id, "key": address_key(mine.email)}, browsers
+    )
 
 
 def address_of(name: str, row: Row, world: World) -> str:
@@ -238,6 +243,9 @@ def is_let_in(role: str, named: frozenset[str]) -> bool:
 
 # Here "let in" can also be a 404: the thing asked for inside (a file, a frame, a job) does not exist in this world.
 MAY_MISS = {
+    "booking_sign",
+    "desk_questionnaire",
+    "desk_agreement",
     "gallery_file",
     "gallery_zip",
     "gallery_checksums",

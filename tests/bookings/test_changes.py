@@ -1,0 +1,147 @@
+"""Other add-ons on a standing booking: the camera time stays where it can, the price follows, all or nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bookings import changes
+from bookings.ledger import balance
+from bookings.models import Claim, Placement, Refund
+from bookings.refusals import NotNow, NotOffered, SlotTaken, TooLate
+from studio.actors import Actor, ActorKind
+from studio.models import Message
+from tests import factories
+from tests.factories import NOW
+
+pytestmark = pytest.mark.django_db
+ADA = Actor(ActorKind.CLIENT, 1, "Ada")
+OWNER = Actor(ActorKind.USER, 1, "Owner")
+TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)  # 10:00 in Chicago, a Tuesday
+
+
+@pytest.fixture
+def place():
+    return factories.location()
+
+
+@pytest.fixture
+def crew(place):
+    return factories.crew(place)
+
+
+@pytest.fixture
+def make_up():
+    return factories.add_on()
+
+
+@pytest.fixture
+def picture():
+    return factories.add_on(
+        kind="extra_finals", placement=Placement.NO_TIME, minutes=0, price=4500, finals=1, max_count=5
+    )
+
+
+@pytest.fixture
+def kind(place, crew, make_up, picture):
+    return factories.session_type(locations=[place], add_ons=[make_up, picture])
+
+
+@pytest.fixture
+def booked(kind):
+    return factories.booking(session_type=kind, starts_at=TEN, is_paid=True)
+
+
+def change(booking, add_ons, *, by=ADA, now=NOW, **fields):
+    return changes.change_add_ons(booking_id=booking.pk, add_ons=add_ons, by=by, now=now, **fields)
+
+
+def seats(booking):
+    return set(
+        Claim.objects.filter(booking=booking, is_active=True).values_list(
+            "resource", "works_from", "works_until"
+        )
+    )
+
+
+def test_adding_make_up_moves_the_arrival_and_not_the_camera(booked, crew, make_up):
+    found = change(booked, {make_up.pk: 1})
+    booked.refresh_from_db()
+    assert (found.price_before, found.price, found.due, found.back) == (18000, 27000, 9000, 0)
+    assert (booked.starts_at, booked.ends_at) == (TEN - timedelta(minutes=45), TEN + timedelta(hours=1))
+    assert booked.shoots.get().starts_at == TEN
+    artist = (crew["make-up-artist"].pk, TEN - timedelta(minutes=45), TEN)
+    assert artist in seats(booked)
+    assert len(seats(booked)) == 4
+    mail = Message.objects.get(name="booking_changed")
+    assert "$270" in mail.body_text and "$90 is still open" in mail.body_text
+    assert mail.attachments[0]["name"] == "session.ics"
+
+
+def test_taking_it_off_gives_the_difference_back_once(booked, make_up):
+    change(booked, {make_up.pk: 1})
+    factories.payment(booked, amount=9000)
+    found = change(booked, {})
+    assert (found.price, found.due, found.back) == (18000, 0, 9000)
+    assert change(booked, {}).back == 0  # the same again changes nothing
+    assert sum(Refund.objects.values_list("amount", flat=True)) == 9000
+    booked.refresh_from_db()
+    assert (booked.starts_at, len(seats(booked))) == (TEN, 2)
+    assert balance(booked).due == 0
+
+
+def test_more_pictures_need_nobody_and_nobodys_time(booked, picture):
+    before = seats(booked)
+    found = change(booked, {picture.pk: 3})
+    booked.refresh_from_db()
+    assert (found.difference, booked.finals_included, seats(booked)) == (13500, 5, before)
+
+
+def test_the_preview_is_what_would_happen_and_writes_nothing(booked, make_up):
+    before = (seats(booked), booked.ics_sequence)
+    found = changes.preview(booking_id=booked.pk, add_ons={make_up.pk: 1}, by=ADA, now=NOW)
+    booked.refresh_from_db()
+    assert (found.difference, found.starts_at) == (9000, TEN - timedelta(minutes=45))
+    assert (seats(booked), booked.ics_sequence, booked.price) == (*before, 18000)
+    assert Message.objects.count() == 0
+
+
+def test_where_the_time_cannot_be_kept_others_are_shown_and_nothing_changes(booked, kind, crew, make_up):
+    taken = factories.booking(session_type=kind, starts_at=TEN - timedelta(hours=1, minutes=15), add_ons={})
+    Claim.objects.filter(booking=taken, resource=crew["photographer"]).update(resource=crew["make-up-artist"])
+    with pytest.raises(SlotTaken) as refused:
+        change(booked, {make_up.pk: 1})
+    assert refused.value.nearby
+    booked.refresh_from_db()
+    assert (booked.price, booked.add_ons.count(), len(seats(booked))) == (18000, 0, 2)
+    other = refused.value.nearby[0]
+    found = change(booked, {make_up.pk: 1}, starts_at=other.starts_at)
+    booked.refresh_from_db()
+    assert (booked.starts_at, booked.moved_count, found.due) == (other.starts_at, 1, 9000)
+
+
+def test_the_price_of_what_stays_is_that_of_its_day(booked, make_up, picture):
+    change(booked, {make_up.pk: 1})
+    make_up.price = 50000
+    make_up.save()
+    assert change(booked, {make_up.pk: 1, picture.pk: 1}).price == 31500
+
+
+@pytest.mark.parametrize("hours", [47, 1])
+def test_clients_ask_after_the_cut_off_and_staff_need_not(booked, picture, hours):
+    late = TEN - timedelta(hours=hours)
+    with pytest.raises(TooLate):
+        change(booked, {picture.pk: 1}, now=late)
+    assert change(booked, {picture.pk: 1}, by=OWNER, now=late).difference == 4500
+
+
+def test_forged_add_ons_are_refused(booked, picture):
+    foreign = factories.add_on()
+    for wrong in ({foreign.pk: 1}, {picture.pk: 6}, {picture.pk: -1}, {999_999: 1}):
+        with pytest.raises(NotOffered):
+            change(booked, wrong)
+    assert booked.add_ons.count() == 0
+
+
+def test_a_booking_that_is_over_is_not_changed(booked, picture):
+    with pytest.raises(NotNow):
+        change(booked, {picture.pk: 1}, by=OWNER, now=TEN + timedelta(minutes=1))
