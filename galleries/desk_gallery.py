@@ -68,7 +68,7 @@ def upload_line(upload: Upload) -> dict[str, Any]:
         "offset": upload.offset,
         "status": upload.status,
         "sha256": upload.sha256 or upload.declared_sha256,
-        "reason": upload.refusal,
+        "reason": upload.refusal or upload.doubt,
         "isDuplicate": upload.is_duplicate,
     }
 
@@ -79,8 +79,8 @@ def on_their_way(gallery: Gallery) -> QuerySet[Upload]:
 
 
 def settled(gallery: Gallery, public_ids: Sequence[str]) -> QuerySet[Upload]:
-    """Those of the named files that were accepted or refused."""
-    ended = [UploadStatus.ACCEPTED, UploadStatus.REFUSED]
+    """Those of the named files that were accepted or refused, filed away, or wait for the picture of their name."""
+    ended = [UploadStatus.ACCEPTED, UploadStatus.REFUSED, UploadStatus.FILED, UploadStatus.SORTING]
     return gallery.uploads.filter(public_id__in=public_ids, status__in=ended).order_by("pk")
 
 

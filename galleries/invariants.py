@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count, F
 
-from galleries import renditions
+from galleries import cards, renditions
 from galleries.models import (
     FinishedFile,
     Gallery,
@@ -53,6 +53,9 @@ def promises_recompute(now: datetime) -> Iterator[str]:
 def acknowledged_bytes_are_kept(now: datetime) -> Iterator[str]:
     """Reads every original back: complete uploads under check, files of photos, and finished files handed in."""
     store = storage.originals()
+    held = [UploadStatus.SORTING, UploadStatus.FILED]
+    for upload in Upload.objects.filter(status__in=held).iterator():
+        yield from _differs(f"upload {upload.pk}", store, upload.key, upload.size, upload.sha256)
     for upload in Upload.objects.filter(status=UploadStatus.CHECKING).iterator():
         try:
             size = storage.size(store, upload.key)
@@ -60,7 +63,7 @@ def acknowledged_bytes_are_kept(now: datetime) -> Iterator[str]:
             size = -1
         if size != upload.size:
             yield f"upload {upload.pk} was received but its bytes are not there"
-    files = PhotoFile.objects.filter(erased_at=None, archived_at=None)
+    files = PhotoFile.objects.filter(erased_at=None, archived_at=None, expired_at=None)
     for file in files.iterator():
         yield from _differs(f"photo file {file.pk}", store, file.key, file.size, file.sha256)
     for version in Version.objects.filter(store="originals").iterator():
@@ -94,7 +97,10 @@ def photos_have_their_renditions(now: datetime) -> Iterator[str]:
 
 def _is_job_visible(photo: Photo) -> bool:
     unfinished = photo.jobs.filter(kind=JobKind.RENDITIONS).exclude(status=JobStatus.DONE)
-    return unfinished.exists() or not photo.files.filter(is_damaged=False, erased_at=None).exists()
+    return (
+        unfinished.exists()
+        or not photo.files.filter(is_damaged=False, erased_at=None, expired_at=None).exists()
+    )
 
 
 @invariant("I5", "No job is stale for more than five minutes without being rung again")
@@ -111,6 +117,8 @@ def jobs_are_rung(now: datetime) -> Iterator[str]:
         yield f"upload {upload.pk} is whole since {upload.touched_at} and was not handed to the checks"
     for upload in Upload.objects.filter(status=UploadStatus.CHECKING, jobs=None):
         yield f"upload {upload.pk} is to be checked, but no job does it"
+    for card in cards.unsorted_cards(before=late):
+        yield f"card {card.pk} is whole, but frames of it were neither sorted nor put into the tray"
 
 
 @invariant("I8", "No object without a row, no row without its object")
@@ -121,9 +129,11 @@ def objects_and_rows_agree(now: datetime) -> Iterator[str]:
 
 
 def _original_keys() -> set[str]:
-    files = PhotoFile.objects.filter(erased_at=None, archived_at=None).values_list("key", flat=True)
+    kept = PhotoFile.objects.filter(erased_at=None, archived_at=None, expired_at=None)
+    files = kept.values_list("key", flat=True)
     versions = Version.objects.filter(store="originals").values_list("key", flat=True)
-    checking = Upload.objects.filter(status=UploadStatus.CHECKING).values_list("key", flat=True)
+    held = [UploadStatus.CHECKING, UploadStatus.SORTING, UploadStatus.FILED]
+    checking = Upload.objects.filter(status__in=held).values_list("key", flat=True)
     finished = FinishedFile.objects.values_list("upload__key", flat=True)
     return {*files, *versions, *checking, *finished}
 
@@ -141,7 +151,9 @@ def _derived_keys() -> set[str]:
     made = Rendition.objects.values_list("key", flat=True)
     covers = Studio.objects.exclude(cover_key="").values_list("cover_key", flat=True)
     views = FinishedFile.objects.exclude(thumb_key="").values_list("thumb_key", flat=True)
-    return {*made, *covers, *views, *Version.objects.filter(store="derived").values_list("key", flat=True)}
+    looks = Upload.objects.exclude(look_key="").values_list("look_key", flat=True)
+    versions = Version.objects.filter(store="derived").values_list("key", flat=True)
+    return {*made, *covers, *views, *looks, *versions}
 
 
 def _agree(

@@ -36,7 +36,7 @@ BELLS_PER_SWEEP = 8
 HELD_PAUSE = timedelta(minutes=1)
 WITHOUT_PROMISE = timedelta(days=2)
 _LOCK_CLASS = 0x4A4F42  # "JOB": our part of the advisory lock numbers
-_MODULES = ("intake", "renditions", "retouching", "delivery", "culling")  # where handlers live
+_MODULES = ("intake", "cards", "renditions", "retouching", "delivery", "culling")  # where handlers live
 _handlers: dict[str, Handler] = {}
 
 
@@ -65,7 +65,7 @@ def known_handlers() -> Mapping[str, Handler]:
 def state(
     kind: JobKind,
     *,
-    gallery: Gallery,
+    gallery: Gallery | None,
     now: datetime,
     upload: Upload | None = None,
     photo: Photo | None = None,
@@ -78,7 +78,8 @@ def state(
     """State a piece of work in the caller's transaction and ring on commit. Stated twice it is the same job.
 
     Two statements are the same when kind, subject and `parameters` (JSON values) are. Without `urgent_at` the
-    gallery's promise decides; a gallery without one counts as promised in two days.
+    gallery's promise decides; a gallery without one counts as promised in two days. Only a file of a card has no
+    gallery yet.
     """
     subjects = {"upload": upload, "photo": photo, "retouch": retouch, "version": version}
     once = _once(kind, gallery, subjects, parameters or {})
@@ -88,7 +89,7 @@ def state(
         gallery=gallery,
         **subjects,
         parameters=dict(parameters or {}),
-        urgent_at=urgent_at or gallery.deliver_by or now + WITHOUT_PROMISE,
+        urgent_at=urgent_at or (gallery.deliver_by if gallery else None) or now + WITHOUT_PROMISE,
         not_before=now,
         created_at=now,
         rung_at=now,
@@ -107,12 +108,12 @@ def state(
 
 def _once(
     kind: JobKind,
-    gallery: Gallery,
+    gallery: Gallery | None,
     subjects: Mapping[str, models.Model | None],
     parameters: Mapping[str, Any],
 ) -> str:
     named = [f"{name}:{row.pk}" for name, row in subjects.items() if row is not None]
-    words = [str(kind), *(named or [f"gallery:{gallery.pk}"])]
+    words = [str(kind), *(named or [f"gallery:{gallery.pk if gallery else 0}"])]
     if parameters:
         text = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
         words.append(hashlib.sha256(text.encode()).hexdigest()[:16])

@@ -25,7 +25,7 @@ def check_originals(*, now: datetime, limit: int | None = None) -> int:
 
     A store that does not answer raises StorageError: it says nothing about the files.
     """
-    kept = PhotoFile.objects.filter(erased_at=None, archived_at=None)
+    kept = PhotoFile.objects.filter(erased_at=None, archived_at=None, expired_at=None)
     due = kept.filter(checked_at__lt=now - REST, is_damaged=False).order_by("checked_at", "pk")
     share = limit or max(20, -(-kept.count() // RUNS_IN_A_ROUND))
     return sum(not _is_as_it_came(file, now=now) for file in due[:share])

@@ -9,6 +9,9 @@ from bookings.models import Shoot
 from galleries.afterwards_models import Farewell as Farewell
 from galleries.afterwards_models import FarewellKind as FarewellKind
 from galleries.afterwards_models import YearLater as YearLater
+from galleries.card_models import CameraClock as CameraClock
+from galleries.card_models import Card as Card
+from galleries.card_models import Leak as Leak
 from galleries.finished_models import CropSpec as CropSpec
 from galleries.finished_models import FinishedFile as FinishedFile
 from galleries.finished_models import PickCrop as PickCrop
@@ -218,14 +221,20 @@ class Breach(models.Model):
 
 
 class Upload(HasStatus):
-    """Received bytes, not yet trusted. `offset` bytes are safely stored; at `size` they are checked."""
+    """Received bytes, not yet trusted. `offset` bytes are safely stored; at `size` they are checked.
+
+    A file of a card has no gallery until it is sorted; `doubt` says why a person has to say where it belongs, and
+    `guess` what is likeliest. A preview that was sent ahead of its original was cut out of it: `cut_from` says where.
+    """
 
     public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
-    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="uploads")
+    gallery = models.ForeignKey(Gallery, models.CASCADE, null=True, related_name="uploads")
+    card = models.ForeignKey(Card, models.SET_NULL, null=True, related_name="uploads")
     purpose = models.CharField(
         max_length=20,
         default="frame",
-        help_text="frame, hand_in: a finished file of a pick, finished: of a pick to be found",
+        help_text="frame, hand_in: a finished file of a pick, finished: of a pick to be found, "
+        "preview: cut out of a frame that follows",
     )
     retouch = models.ForeignKey("Retouch", models.CASCADE, null=True, related_name="uploads")
     status = models.CharField(max_length=20, choices=UploadStatus, default=UploadStatus.RECEIVING)
@@ -244,6 +253,15 @@ class Upload(HasStatus):
     refusal_code = models.CharField(max_length=40, blank=True)
     refusal = models.CharField(max_length=300, blank=True, help_text="a sentence for a photographer")
     is_duplicate = models.BooleanField(default=False, help_text="same bytes as a photo of this gallery")
+    cut_from = models.JSONField(default=dict, help_text="of a preview: {name, size, at} of its original")
+    # on a card
+    facts = models.JSONField(default=dict, help_text="kind, said_at, camera, code: what the first look found")
+    look_key = models.CharField(
+        max_length=200, blank=True, help_text="a small view for the tray, in the derived store"
+    )
+    doubt_code = models.CharField(max_length=40, blank=True)
+    doubt = models.CharField(max_length=300, blank=True, help_text="a sentence for a photographer")
+    guess = models.ForeignKey(Gallery, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField()
     touched_at = models.DateTimeField()
     received_at = models.DateTimeField(null=True)
@@ -255,11 +273,15 @@ class Upload(HasStatus):
         indexes = [
             models.Index(fields=["gallery", "status"], name="upload_of_gallery"),
             models.Index(fields=["touched_at"], condition=Q(status="receiving"), name="upload_idle"),
+            models.Index(fields=["id"], condition=Q(status="sorting"), name="upload_in_tray"),
         ]
         constraints = [
             models.CheckConstraint(
+                condition=Q(gallery__isnull=False) | Q(card__isnull=False), name="upload_goes_somewhere"
+            ),
+            models.CheckConstraint(
                 condition=Q(offset__gte=0, offset__lte=F("size")), name="offset_within_size"
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -288,6 +310,9 @@ class Photo(models.Model):
     is_rejected = models.BooleanField(default=False)
     is_hidden = models.BooleanField(default=False, help_text="hidden by the client for every viewer")
     is_published = models.BooleanField(default=False)
+    withdrawn_at = models.DateTimeField(
+        null=True, help_text="taken back after it was shown: nobody but the studio sees it or its finals"
+    )
     accepted_at = models.DateTimeField()
 
     class Meta:
@@ -328,6 +353,7 @@ class PhotoFile(models.Model):
         IMAGE = "image", _("Picture")
         RAW = "raw", _("Camera RAW")
         SIDECAR = "sidecar", _("Sidecar")
+        PREVIEW = "preview", _("Preview, sent ahead of its original")
 
     photo = models.ForeignKey(Photo, models.CASCADE, related_name="files")
     upload = models.OneToOneField(Upload, models.SET_NULL, null=True, related_name="photo_file")
@@ -345,6 +371,8 @@ class PhotoFile(models.Model):
     archived_at = models.DateTimeField(null=True)
     archived_where = models.CharField(max_length=200, blank=True)
     erased_at = models.DateTimeField(null=True)
+    expired_at = models.DateTimeField(null=True, help_text="not picked, and kept as long as was said")
+    cut_from = models.JSONField(default=dict, help_text="of a preview: {name, size, at} of its original")
 
     class Meta:
         indexes = [models.Index(fields=["checked_at"], condition=Q(erased_at=None), name="photo_file_check")]
@@ -521,6 +549,7 @@ class Rendition(models.Model):
 
 
 class JobKind(models.TextChoices):
+    LOOK = "look", _("Look at a file of a card")
     INTAKE = "intake", _("Check a file")
     RENDITIONS = "renditions", _("Make proofs")
     DRAFT = "draft", _("Make a retouch draft")
@@ -538,7 +567,9 @@ class Job(HasStatus):
     once = models.CharField(
         max_length=120, unique=True, help_text="kind and subject: stated twice is one job"
     )
-    gallery = models.ForeignKey(Gallery, models.CASCADE, related_name="jobs")
+    gallery = models.ForeignKey(
+        Gallery, models.CASCADE, null=True, related_name="jobs", help_text="empty: of a card not yet sorted"
+    )
     upload = models.ForeignKey(Upload, models.CASCADE, null=True, related_name="jobs")
     photo = models.ForeignKey(Photo, models.CASCADE, null=True, related_name="jobs")
     retouch = models.ForeignKey(Retouch, models.CASCADE, null=True, related_name="jobs")

@@ -8,14 +8,16 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from galleries import board as boards
-from galleries import choosing_panels, desk_gallery
+from galleries import card_views, choosing_panels, desk_gallery
 from studio import desk
 from studio.models import Role
 from studio.views import LANDINGS
 
 LANDINGS["gallery"] = "gallery"
 PICTURES = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
+SORTS = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 
+desk.link("cards", label=_("Cards"), order=25, roles=SORTS)
 desk.link("retouch_queue", label=_("Retouching"), order=30, roles=PICTURES)
 desk.link("promise_board", label=_("Promises"), order=40, roles=PICTURES)
 
@@ -42,3 +44,9 @@ def to_retouch(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
 def intake(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """Files on their way in, and everything that is stuck."""
     return desk_gallery.trouble(now=now)
+
+
+@desk.panel("tray", template="galleries/panels/tray.html", order=14, roles=SORTS)
+def tray(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """Frames that wait for a person, and cards that stopped half-way."""
+    return card_views.waiting(request)

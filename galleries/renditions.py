@@ -230,7 +230,7 @@ def _source(photo: Photo, version: Version | None) -> _Source:
 
 def original_of(photo: Photo) -> PhotoFile | None:
     """The file pictures are made from: the finished image of a RAW and JPEG pair, else the RAW. None: not at hand."""
-    at_hand = photo.files.filter(archived_at=None, erased_at=None, is_damaged=False)
+    at_hand = photo.files.filter(archived_at=None, erased_at=None, expired_at=None, is_damaged=False)
     pixels = at_hand.filter(kind__in=[PhotoFile.Kind.IMAGE, PhotoFile.Kind.RAW])
     return pixels.order_by("kind", "id").first()  # "image" sorts before "raw"
 
@@ -294,7 +294,7 @@ def clear_strays(folder: str) -> int:
 def make_renditions(job: Job, now: datetime) -> None:
     """Make what the photo lacks, then drop the files of older recipes."""
     if job.photo is not None:
-        ensure(photo=job.photo, recipes=wanted_by(job.gallery), now=now)
+        ensure(photo=job.photo, recipes=wanted_by(job.photo.gallery), now=now)
         _forget_outdated(job.photo)
 
 

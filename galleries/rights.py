@@ -13,13 +13,22 @@ HANDS_IN = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
 
 def roles_at(user: User | AnonymousUser, gallery: Gallery) -> frozenset[str]:
     """The person's roles for this gallery; a superuser is an owner. Empty: none, or not of the studio."""
+    return roles_in(user, gallery.shoot.booking.location_id)
+
+
+def roles_in(user: User | AnonymousUser, location_id: int) -> frozenset[str]:
+    """The person's roles at a location; a superuser is an owner."""
     if not isinstance(user, User) or not user.is_active:
         return frozenset()
     if user.is_superuser:
         return frozenset({Role.OWNER})
-    location = gallery.shoot.booking.location_id
-    rows = StaffRole.objects.filter(Q(location=None) | Q(location=location), user=user)
+    rows = StaffRole.objects.filter(Q(location=None) | Q(location=location_id), user=user)
     return frozenset(rows.values_list("role", flat=True))
+
+
+def may_sort(user: User | AnonymousUser, location_id: int) -> bool:
+    """Whether the person may drop a card at a location and say where its frames belong."""
+    return bool(roles_in(user, location_id) & ADDS_FRAMES)
 
 
 def may_add(user: User | AnonymousUser, gallery: Gallery, *, purpose: str) -> bool:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from galleries import desk_gallery as shown
 from galleries import jobs, receiving, rights
+from galleries.card_views import card_for
 from galleries.models import Gallery, Job
 from galleries.statuses import UploadStatus
 from galleries.together_views import gallery_for
@@ -121,12 +122,17 @@ def _add(request: HttpRequest, gallery: Gallery, file: "UploadedFile[bytes]", *,
 @require_POST
 def retry_job(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Give failed work three new tries."""
-    job = get_object_or_404(Job.objects.select_related("gallery"), pk=pk)
-    _gallery, by = gallery_for(request, job.gallery.public_id)
+    job = get_object_or_404(Job.objects.select_related("gallery", "upload__card"), pk=pk)
+    back = "desk"
+    if job.gallery is not None:
+        _gallery, by = gallery_for(request, job.gallery.public_id)
+    else:
+        card, by = card_for(request, job.upload.card.public_id if job.upload and job.upload.card else "")
+        back = card.public_id
     if job.status == "failed" and jobs.retry(job_id=job.pk, by=by, now=timezone.now()):
         messages.success(request, _("It is being tried again."))
     else:
         messages.info(request, _("It is already being tried again."))
     if request.POST.get("back") == "desk":
         return redirect("desk")
-    return redirect("desk_gallery", job.gallery.public_id)
+    return redirect("desk_gallery", job.gallery.public_id) if job.gallery else redirect("card", back)

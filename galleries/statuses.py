@@ -36,16 +36,23 @@ GALLERY_MOVES = moves(
 class UploadStatus(models.TextChoices):
     RECEIVING = "receiving", _("Sending")
     CHECKING = "checking", _("Checking")
+    SORTING = "sorting", _("Waiting for its booking")  # of a card; with a doubt it lies in the tray
     ACCEPTED = "accepted", _("Accepted")
     REFUSED = "refused", _("Refused")
     ABANDONED = "abandoned", _("Abandoned")
+    FILED = "filed", _("Filed away")  # a photographed slate or clock: kept, no Photo
+    EXPIRED = "expired", _("Expired")  # nobody said where it belongs for as long as was said
 
 
 U = UploadStatus
 UPLOAD_MOVES = moves(
     received=({U.RECEIVING}, U.CHECKING, "received_at"),
     accept=({U.CHECKING}, U.ACCEPTED, "finished_at"),
-    refuse=({U.RECEIVING, U.CHECKING}, U.REFUSED, "finished_at"),
+    refuse=({U.RECEIVING, U.CHECKING, U.SORTING}, U.REFUSED, "finished_at"),
+    looked_at=({U.CHECKING}, U.SORTING),
+    assign=({U.SORTING}, U.CHECKING),
+    file_away=({U.CHECKING, U.SORTING}, U.FILED, "finished_at"),
+    expire=({U.SORTING, U.FILED}, U.EXPIRED, "finished_at"),
     abandon=({U.RECEIVING}, U.ABANDONED, "finished_at"),
 )
 

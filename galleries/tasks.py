@@ -5,6 +5,7 @@ from django.utils import timezone
 from galleries import (
     afterwards,
     alarms,
+    cards,
     culling,
     jobs,
     keeping,
@@ -35,6 +36,7 @@ def sweep() -> None:
             proofing.sweep(now=now)
             retouching.sweep(now=now)
             receiving.sweep(now=now)
+            cards.sweep(now=now)
             workroom.sweep(now=now)
             culling.forget_refused(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})

@@ -21,9 +21,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from galleries import receiving
-from galleries.models import Gallery, Retouch, Upload
+from galleries.models import Card, Gallery, Retouch, Upload
 from galleries.receiving.shelves import ALGORITHMS
-from galleries.rights import may_add, roles_at
+from galleries.rights import may_add, may_sort, roles_at, roles_in
 from galleries.statuses import UploadStatus
 from studio import storage
 from studio.actors import Actor
@@ -136,12 +136,21 @@ def _person(request: HttpRequest) -> User:
 
 def _own_upload(user: User, public_id: str) -> Upload:
     """The upload, if this person may go on with it. Unknown and not yours look alike."""
-    row = Upload.objects.select_related("gallery__shoot__booking").filter(public_id=public_id).first()
-    if row is None or not may_add(user, row.gallery, purpose=row.purpose):
-        raise TusError(404, _("There is no such upload."))
-    if row.by_id != user.pk and Role.OWNER not in roles_at(user, row.gallery):
+    rows = Upload.objects.select_related("gallery__shoot__booking", "card")
+    row = rows.filter(public_id=public_id).first()
+    if row is None or not _may_go_on(user, row):
         raise TusError(404, _("There is no such upload."))
     return row
+
+
+def _may_go_on(user: User, row: Upload) -> bool:
+    """A file of a card asks for the rights at the card's location, also when it has been sorted since."""
+    if row.card is not None:
+        location = row.card.location_id
+        return may_sort(user, location) and (row.by_id == user.pk or Role.OWNER in roles_in(user, location))
+    if row.gallery is None or not may_add(user, row.gallery, purpose=row.purpose):
+        return False
+    return row.by_id == user.pk or Role.OWNER in roles_at(user, row.gallery)
 
 
 def _abilities() -> HttpResponse:
@@ -159,20 +168,17 @@ def _abilities() -> HttpResponse:
 
 
 def _create(request: HttpRequest, user: User, *, now: datetime) -> HttpResponse:
-    """Creation and creation-with-upload. Metadata: filename, gallery, and sha256, purpose, retouch where wanted."""
+    """Creation and creation-with-upload. Metadata: filename, gallery or card; sha256, purpose, retouch where wanted."""
     size = _number(request, "Upload-Length")
     told = metadata(request.headers.get("Upload-Metadata", ""))
     purpose = told.get("purpose") or "frame"
-    gallery = (
-        Gallery.objects.select_related("shoot__booking").filter(public_id=told.get("gallery", "")).first()
-    )
-    if gallery is None or not may_add(user, gallery, purpose=purpose):
-        raise TusError(404, _("There is no such gallery."))
+    gallery, card = _place(user, told, purpose)
     retouch = None
     if told.get("retouch"):
         retouch = Retouch.objects.filter(public_id=told["retouch"], gallery=gallery).first()
     row = receiving.open_upload(
         gallery=gallery,
+        card=card,
         name=told.get("filename") or told.get("name") or "",
         size=size,
         purpose=purpose,
@@ -191,6 +197,20 @@ def _create(request: HttpRequest, user: User, *, now: datetime) -> HttpResponse:
     if request.content_type != BODY_TYPE:
         headers.pop("Upload-Offset")
     return HttpResponse(status=201, headers=headers)
+
+
+def _place(user: User, told: dict[str, str], purpose: str) -> tuple[Gallery | None, Card | None]:
+    """The gallery or the card a file is for, if this person may add to it. Raises TusError."""
+    if "card" in told:
+        card = Card.objects.filter(public_id=told["card"]).first()
+        if card is None or not may_sort(user, card.location_id):
+            raise TusError(404, _("There is no such card."))
+        return None, card
+    rows = Gallery.objects.select_related("shoot__booking")
+    gallery = rows.filter(public_id=told.get("gallery", "")).first()
+    if gallery is None or not may_add(user, gallery, purpose=purpose):
+        raise TusError(404, _("There is no such gallery."))
+    return gallery, None
 
 
 def _head(row: Upload) -> HttpResponse:

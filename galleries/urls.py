@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, path, re_path
 
 from galleries import (
+    card_views,
     choosing_views,
     delivery_views,
     finishing_views,
@@ -78,6 +79,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
         together_views.selection,
         name="selection",
     ),
+    # a whole card, its tray, slates and clocks
+    path("desk/cards/", card_views.card_list, name="cards"),
+    path("desk/cards/new", card_views.card_new, name="card_new"),
+    path("desk/cards/<str:public_id>/", card_views.card, name="card"),
+    path("desk/cards/<str:public_id>/uploads", card_views.card_uploads, name="card_uploads"),
+    path("desk/cards/<str:public_id>/news", card_views.card_news, name="card_news"),
+    path("desk/cards/<str:public_id>/expect", card_views.card_expect, name="card_expect"),
+    path("desk/cards/<str:public_id>/close", card_views.card_close, name="card_close"),
+    path("desk/cards/<str:public_id>/add", card_views.card_add, name="card_add"),
+    path("desk/tray/", card_views.frame_tray, name="frame_tray"),
+    path("desk/tray/assign", card_views.tray_assign, name="tray_assign"),
+    path("desk/tray/<str:public_id>/picture", card_views.tray_picture, name="tray_picture"),
+    path("desk/slates/", card_views.slates, name="slates"),
+    path("desk/slates/<str:public_id>/", card_views.slate, name="slate"),
+    path("desk/clock/", card_views.clock_page, name="clock_page"),
+    path("desk/clock/now", card_views.clock_now, name="clock_now"),
+    path("desk/clock/set", card_views.clock_type, name="clock_type"),
     # retouching
     path(
         "desk/galleries/<str:public_id>/retouching/", finishing_views.retouch_session, name="retouch_session"

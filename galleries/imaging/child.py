@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .aids import Aids
     from .crop import Crop, Head
     from .guard import GuardReport
-    from .jobs import Accepted, Cast, Drafted, Job, Likeness
+    from .jobs import Accepted, Cast, Drafted, Job, Likeness, Seen
     from .metadata import Credits
     from .recipes import Recipe
     from .render import Rendering
@@ -199,6 +199,14 @@ def accept_with_cost(
     from . import jobs
 
     return warm_child().ask("accept", _render_order(path, recipes, out_dir, credits, mark), jobs.Accepted)
+
+
+def look(path: Path, *, out: Path | None = None) -> Seen | Refusal:
+    """A first look at a file whose shoot is not known: its facts, the codes in it, and a small view in `out`."""
+    from . import jobs
+
+    order = jobs.LookOrder(path=path.resolve(), out=out.resolve() if out else None)
+    return warm_child().ask("look", order, jobs.Seen).value
 
 
 def make(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from . import aids, faces, guard, match, retouch
+from . import aids, faces, guard, match, retouch, sidecar, slate
 from .colour import to_srgb
 from .containers import tiff
 from .crop import Crop, Head
@@ -22,7 +22,7 @@ from .decode import Identified, bytes_of, code_of, read_pixels, require
 from .faces import Face, Image
 from .guard import GuardReport, Status
 from .metadata import CaptureFacts, Credits, capture_facts, segments, with_segments
-from .recipes import Recipe
+from .recipes import SCREEN, Recipe
 from .refusals import Refused
 from .render import Rendering, render, shrunk, upright
 from .retouch import DEFAULTS, Operation, Parameters
@@ -53,6 +53,7 @@ class Accepted:
     height: int
     facts: CaptureFacts
     rendering: Rendering
+    codes: tuple[str, ...] = ()
 
 
 def accept(order: RenderOrder) -> Accepted:
@@ -66,7 +67,17 @@ def accept(order: RenderOrder) -> Accepted:
         height=rendering.height,
         facts=facts_of(found),
         rendering=rendering,
+        codes=_codes_in(rendering),
     )
+
+
+def _codes_in(rendering: Rendering) -> tuple[str, ...]:
+    """QR codes, from the picture just made that carries no mark. None are looked for where none was made."""
+    plain = next((file for file in rendering.files if file.recipe == SCREEN.name), None)
+    if plain is None:
+        return ()
+    half = 2 if max(plain.width, plain.height) >= 2 * slate.ENOUGH_EDGE else 1
+    return slate.codes_in(pyvips.Image.jpegload(str(plain.path), shrink=half))
 
 
 def make(order: RenderOrder) -> Rendering:
@@ -94,6 +105,54 @@ def facts_of(found: Identified) -> CaptureFacts:
     with found.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         is_tiff = found.format in ("tiff", "raw") and bytes(data[:4]) not in tiff.RAW_MAGICS
         return capture_facts(data) if is_tiff else CaptureFacts()
+
+
+@dataclass(frozen=True)
+class LookOrder:
+    """A file whose shoot is not known yet; `out` receives a small view of a picture, where one is wanted."""
+
+    path: Path
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a first look finds: a picture with its facts and the codes in it, or a sidecar with its rating.
+
+    `camera` tells one body from another. `format` is empty for a sidecar.
+    """
+
+    format: str
+    facts: CaptureFacts = field(default_factory=CaptureFacts)
+    camera: str = ""
+    codes: tuple[str, ...] = ()
+    rating: int | None = None
+
+
+def look(order: LookOrder) -> Seen:
+    """Identify a file, read its facts and the codes in it. Raises Refused."""
+    if sidecar.is_sidecar(order.path):
+        return Seen(format="", rating=sidecar_rating(order.path))
+    found = require(order.path)
+    facts = facts_of(found)
+    try:
+        opened = read_pixels(found, wanted_edge=slate.READ_EDGE)
+        image, _ = to_srgb(shrunk(opened.image, slate.READ_EDGE), opened.icc)
+        image = image.copy_memory()
+        codes = slate.codes_in(image)
+        if order.out is not None:
+            slate.write_look(upright(image, opened.orientation), order.out)
+    except pyvips.Error as error:
+        raise Refused(code_of(str(error))) from error
+    return Seen(format=found.format, facts=facts, camera=slate.camera_of(facts), codes=codes)
+
+
+def sidecar_rating(path: Path) -> int | None:
+    """The rating of a sidecar. Raises Refused when it cannot be read."""
+    try:
+        return sidecar.rating_of(path)
+    except ValueError:
+        raise Refused("sidecar") from None
 
 
 @dataclass(frozen=True)
@@ -265,5 +324,6 @@ JOBS: dict[str, Job] = {
     "likeness": Job(likeness, MatchOrder, cpu_factor=3.0, cpu_extra_seconds=30.0, memory_factor=2.0),
     "measure": Job(measure, MeasureOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
     "aids": Job(aids.look, aids.AidsOrder, cpu_extra_seconds=3.0),
+    "look": Job(look, LookOrder),
     "make": Job(make, RenderOrder, cpu_factor=3.0, cpu_extra_seconds=20.0, memory_factor=2.0),
 }

@@ -1,11 +1,13 @@
 """What a camera wrote, read with care; what a rendition carries, written from an allow-list.
 
-Read: capture time, camera, lens, exposure. Never kept: GPS, serial numbers, owner, thumbnails.
+Read: capture time, camera, lens, exposure, and four letters that tell two bodies of a model apart. Never kept: GPS,
+serial numbers, owner, thumbnails.
 Written: creator, copyright, credit, usage terms and the no-training mark; nothing is copied over.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from .refusals import Refused
 MAKE, MODEL, ORIENTATION, MODIFIED = 271, 272, 274, 306
 EXIF_DIRECTORY, INTEROP_DIRECTORY = 34665, 40965
 EXPOSURE_TIME, F_NUMBER, ISO, TAKEN, FOCAL_LENGTH = 33434, 33437, 34855, 36867, 37386
-OFFSET_TAKEN, SUBSECONDS_TAKEN, LENS = 36881, 37521, 42036
+OFFSET_TAKEN, SUBSECONDS_TAKEN, SERIAL, LENS = 36881, 37521, 42033, 42036
 TEXT_BYTES = 256
 STAMP = re.compile(r"(\d{4})[:\-/](\d{2})[:\-/](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
@@ -42,6 +44,7 @@ class CaptureFacts:
     iso: int | None = None
     focal_length_mm: float | None = None
     orientation: int = 1
+    body: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,13 @@ def capture_facts(exif: Data | None) -> CaptureFacts:
         iso=iso if iso and iso < 10_000_000 else None,
         focal_length_mm=_ratio(detail, FOCAL_LENGTH, 10_000),
         orientation=_orientation(directory),
+        body=_body(_text(detail, SERIAL)),
     )
+
+
+def _body(serial: str) -> str:
+    """Four letters of the serial number's digest: enough for a studio's cameras, too few to find the number again."""
+    return hashlib.sha256(serial.encode()).hexdigest()[:4] if serial else ""
 
 
 def interoperability_index(exif: Data) -> str:

@@ -18,6 +18,7 @@ SENTENCES: dict[str, str] = {
     ),
     "video": gettext_noop("This is a video. Only still photos can be added."),
     "document": gettext_noop("This is a document or drawing, not a photo."),
+    "sidecar": gettext_noop("This sidecar is not XMP that can be read. Save it again in your editor."),
     "gif": gettext_noop("GIF and BMP pictures are not accepted. Export a JPEG or TIFF."),
     "layered": gettext_noop("This is a Photoshop file. Export a flattened TIFF or JPEG and send that."),
     "jxl": gettext_noop("JPEG XL is not accepted yet. Export a JPEG or TIFF."),

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from galleries import jobs
-from galleries.models import Gallery, JobKind, Retouch, Upload
+from galleries.models import Card, Gallery, JobKind, Retouch, Upload
 from galleries.receiving.shelves import (
     Busy,
     Checksum,
@@ -41,7 +41,8 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 
 def open_upload(
     *,
-    gallery: Gallery,
+    gallery: Gallery | None = None,
+    card: Card | None = None,
     name: str,
     size: int,
     purpose: str = FRAME,
@@ -53,10 +54,11 @@ def open_upload(
 ) -> Upload:
     """Make the row of a file that is about to be sent. An empty file is refused at once, visibly.
 
+    It goes to a gallery, or to a card whose files are sorted later; its key stays the same either way (ADR 9).
     Raises TooLarge, StorageFull, or ReceivingError when this gallery takes no files of that purpose.
     """
     name = clean_name(name)
-    _may_take(gallery, purpose, retouch)
+    _may_take(gallery, card, purpose, retouch)
     if size > settings.MAX_UPLOAD_BYTES:
         limit = settings.MAX_UPLOAD_BYTES // 1_000_000
         raise TooLarge(
@@ -69,12 +71,13 @@ def open_upload(
         )
     upload = Upload(
         gallery=gallery,
+        card=card,
         purpose=purpose,
         retouch=retouch,
         name=name,
         size=size,
         declared_sha256=declared_sha256.lower(),
-        key=storage.random_key(f"s{gallery.shoot.public_id}", _suffix(name)),
+        key=storage.random_key(_folder(gallery, card), _suffix(name)),
         source=source,
         by_id=by.id if by.kind == ActorKind.USER else None,
         created_at=now,
@@ -82,6 +85,8 @@ def open_upload(
     )
     with transaction.atomic():
         begin(upload, by=by, now=now)
+        if card is not None:  # more is coming, so it is not to be sorted yet
+            Card.objects.filter(pk=card.pk).update(closed_at=None, is_cut_short=False)
         if size == 0:
             sentence = _("The file is empty. Please send it again.")
             move(Upload, upload.pk, "refuse", by=by, now=now, refusal_code="empty", refusal=sentence)
@@ -89,7 +94,16 @@ def open_upload(
     return upload
 
 
-def _may_take(gallery: Gallery, purpose: str, retouch: Retouch | None) -> None:
+def _folder(gallery: Gallery | None, card: Card | None) -> str:
+    """Where the file arrives: under its shoot, or under its card. Letters first: a part may not begin with a dash."""
+    return f"s{gallery.shoot.public_id}" if gallery is not None else f"c{card.public_id if card else ''}"
+
+
+def _may_take(gallery: Gallery | None, card: Card | None, purpose: str, retouch: Retouch | None) -> None:
+    if (gallery is None) == (card is None) or (card is not None and purpose != FRAME):
+        raise ReceivingError(_("It is not clear where this file goes."))
+    if gallery is None:
+        return
     if purpose not in (FRAME, HAND_IN, FINISHED) or (purpose == HAND_IN) != (retouch is not None):
         raise ReceivingError(_("It is not clear what this file is for."))
     if retouch is not None and retouch.gallery_id != gallery.pk:
@@ -169,7 +183,7 @@ def _whole(chunks: Iterable[bytes], length: int | None) -> Iterator[bytes]:
 
 
 def _must_be_wanted(upload: Upload) -> None:
-    if upload.status in (UploadStatus.REFUSED, UploadStatus.ABANDONED):
+    if upload.status in (UploadStatus.REFUSED, UploadStatus.ABANDONED, UploadStatus.EXPIRED):
         raise Gone(upload.refusal or _("This upload was ended. Please send the file again."))
 
 
@@ -188,7 +202,8 @@ def _finish(upload: Upload, hold: Hold, *, now: datetime, by: Actor = WORKER) ->
         if move(Upload, upload.pk, "received", by=by, now=now, offset=upload.size) is None:
             return False
         upload.refresh_from_db()
-        jobs.state(JobKind.INTAKE, gallery=upload.gallery, upload=upload, now=now, urgent_at=now)
+        kind = JobKind.LOOK if upload.gallery is None else JobKind.INTAKE
+        jobs.state(kind, gallery=upload.gallery, upload=upload, now=now, urgent_at=now)
     return True
 
 
@@ -238,7 +253,8 @@ def receive_file(path: Path, *, name: str = "", **facts: Unpack["Facts"]) -> Upl
 class Facts(TypedDict):
     """What goes with a file that is already on this machine."""
 
-    gallery: Gallery
+    gallery: NotRequired[Gallery]
+    card: NotRequired[Card]
     purpose: NotRequired[str]
     retouch: NotRequired[Retouch | None]
     source: str
@@ -270,7 +286,8 @@ def sweep(*, now: datetime) -> None:
     for upload in Upload.objects.filter(status=UploadStatus.RECEIVING, touched_at__lt=quiet, size__gt=0):
         if upload.offset == upload.size:
             _try_to_finish(upload, now=now)
-    unwanted = Upload.objects.filter(status__in=[UploadStatus.REFUSED, UploadStatus.ABANDONED])
+    ended = [UploadStatus.REFUSED, UploadStatus.ABANDONED, UploadStatus.EXPIRED]
+    unwanted = Upload.objects.filter(status__in=ended)
     copies = Upload.objects.filter(status=UploadStatus.ACCEPTED, is_duplicate=True)
     for upload in (unwanted | copies).exclude(backend={"gone": True})[:500]:
         forget_bytes(upload)

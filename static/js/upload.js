@@ -1,5 +1,6 @@
 // The drop on a gallery's page: files go to the tus endpoint three at a time, in checked pieces, and go on after a lost
-// line, a pause, a reload or a sleep. A file counts as done only when the server has checked it.
+// line, a pause, a reload or a sleep. A file counts as done only when the server has checked it. On a card's page the
+// same drop sends a whole card; when all of it is there the page says so, and the server sorts it.
 
 import { hex, sha256 } from "./upload_hash.js";
 import { filesOf } from "./upload_folder.js";
@@ -12,6 +13,8 @@ const ASKED = 100; // files asked about at a time
 const ROWS = 60; // rows in the page at most, however many files
 const GONE = new Set([404, 410]);
 const FINAL = new Set([400, 403, 413, 415]);
+
+const SETTLED = new Set(["accepted", "refused", "tray", "filed"]);
 
 class Stopped extends Error {} // paused by a person
 class Refused extends Error {} // by the server, with its sentence
@@ -27,14 +30,18 @@ class Item {
     this.size = file.size;
     this.offset = 0;
     this.extra = 0; // bytes on the wire, not yet acknowledged
-    this.state = "waiting"; // hashing sending again checking accepted refused
+    this.state = "waiting"; // hashing sending again checking accepted refused, on a card: tray filed
     this.reason = "";
     this.id = null;
     this.isAlready = false;
   }
 
   get isSettled() {
-    return this.state === "accepted" || this.state === "refused";
+    return SETTLED.has(this.state);
+  }
+
+  get isSent() {
+    return this.isSettled || this.state === "checking";
   }
 }
 
@@ -121,8 +128,29 @@ class Intake {
       }
     }
     if (this.items.length) this.one("queue").hidden = false;
+    this.tell(this.root.dataset.expect, { count: this.items.length });
+    this.isClosed = false;
     this.show();
     this.fillLanes();
+  }
+
+  // Of a card: how many files there are, and that all of them are there. Told again by the next change if it fails.
+  async tell(url, facts = {}) {
+    if (!url || !this.items.length) return false;
+    const body = new URLSearchParams({ csrfmiddlewaretoken: this.token, ...facts });
+    try {
+      return (await fetch(url, { method: "POST", body })).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  async closeIfWhole() {
+    if (!this.root.dataset.close || this.isClosed || this.isClosing) return;
+    if (!this.items.length || !this.items.every((item) => item.isSent)) return;
+    this.isClosing = true;
+    this.isClosed = (await this.tell(this.root.dataset.expect, { count: this.items.length })) && (await this.tell(this.root.dataset.close));
+    this.isClosing = false;
   }
 
   // --- the queue
@@ -253,7 +281,8 @@ class Intake {
   }
 
   async create(item, digest) {
-    const facts = { filename: item.name, gallery: this.root.dataset.gallery, ...(digest && { sha256: digest }) };
+    const { gallery, card } = this.root.dataset;
+    const facts = { filename: item.name, ...(card ? { card } : { gallery }), ...(digest && { sha256: digest }) };
     const metadata = Object.entries(facts).map(([key, value]) => `${key} ${base64(new TextEncoder().encode(value))}`);
     const answer = await this.request(item, "POST", this.root.dataset.endpoint, {
       "Upload-Length": String(item.size),
@@ -341,7 +370,7 @@ class Intake {
     item.state = state;
     item.reason = reason;
     item.extra = 0;
-    if (state === "accepted") item.offset = item.size;
+    if (state !== "refused") item.offset = item.size;
     this.show();
   }
 
@@ -368,9 +397,11 @@ class Intake {
       const item = this.byId.get(row.id);
       if (item && !item.isSettled) {
         item.isAlready ||= row.isDuplicate;
-        this.settle(item, row.status, row.reason);
+        this.settle(item, row.status === "sorting" ? "tray" : row.status, row.reason);
       }
     }
+    await this.closeIfWhole();
+    if (this.root.dataset.card) return this.cardNews(news);
     if (news.newest > this.newest) {
       this.newest = news.newest;
       const place = document.createElement("template");
@@ -384,6 +415,18 @@ class Intake {
     const checking = document.querySelector("[data-checking-now]");
     checking.hidden = news.tally.checking === 0;
     checking.textContent = fill(this.words.checkingCount, news.tally.checking);
+  }
+
+  // Where the card's frames went, once there is something new to say; never while a person is at a button in it.
+  cardNews(news) {
+    const place = document.querySelector("[data-card-state]");
+    if (this.lastState !== news.state && !place.contains(document.activeElement)) {
+      if (this.lastState !== undefined || this.items.length) place.innerHTML = news.state;
+      this.lastState = news.state;
+    }
+    const waiting = document.querySelector("[data-tray-news]");
+    const shown = document.querySelectorAll("#tray [name=file]").length;
+    waiting.hidden = news.doubtful <= shown;
   }
 
   // --- what the page shows: at most ROWS rows, written at most once a frame
@@ -414,14 +457,15 @@ class Intake {
       all += item.size;
       bytes += item.state === "refused" ? item.size : Math.min(item.offset, item.size);
       if (item.isAlready) already += 1;
-      if (item.state === "accepted") accepted.push(item);
+      if (["accepted", "filed", "tray"].includes(item.state)) accepted.push(item);
       else if (item.state === "refused") refused.push(item);
       else if (item.state === "waiting") waiting.push(item);
       else active.push(item);
     }
-    const done = count.accepted + count.refused;
+    const done = count.accepted + count.refused + (count.tray ?? 0) + (count.filed ?? 0);
     const parts = [fill(this.words.ofFiles, done, this.items.length)];
     if (count.refused) parts.push(fill(this.words.refusedCount, count.refused));
+    if (count.tray && this.root.dataset.card) parts.push(fill(this.words.trayCount, count.tray));
     if (already) parts.push(fill(this.words.already, already));
     this.one("total-files").textContent = parts.join(" · ");
     this.one("total-bytes").textContent = fill(this.words.ofBytes, size(bytes), size(all));
@@ -474,7 +518,7 @@ class Intake {
   write(row, item) {
     const state = this.isPaused && item.state === "waiting" ? "paused" : item.state;
     row.className = `file${state === "accepted" ? " is-good" : state === "refused" ? " is-bad" : ""}`;
-    row.parts.state.textContent = this.words[state];
+    row.parts.state.textContent = this.words[state === "tray" && !this.root.dataset.card ? "sorting" : state];
     row.parts.reason.hidden = !item.reason;
     row.parts.reason.textContent = item.reason;
     row.parts.bar.hidden = !["sending", "again"].includes(item.state);

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from bookings.mine_views import address_key
 from bookings.statuses import BookingStatus
-from galleries.models import Pick, Retouch, Upload
+from galleries.models import Card, Pick, Retouch, Upload
 from studio import credentials
 from studio.actors import WORKER
 from studio.models import Credential, Message, Role
@@ -150,6 +150,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         by=WORKER,
         now=now,
     )
+    card = Card.objects.create(location=place, created_at=now)
     message = begin(
         Message(name="x", to_address="a@b.example", body_text="x", due_at=now, created_at=now),
         by=WORKER,
@@ -189,6 +190,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         "gallery": gallery.public_id,
         "retouch": retouch.public_id,
         "upload": upload.public_id,
+        "card": card.public_id,
         "message": message.public_id,
         "waiting": waits.public_id,
     }
@@ -261,6 +263,7 @@ MAY_MISS = {
     "breach_cause",
     "breach_policy",
     "gallery_link_revoke",
+    "tray_picture",
     "cover",
     "mfa_view_recovery_codes",
 }

@@ -57,6 +57,7 @@ def test_facts_of_a_camera_file():
         iso=100,
         focal_length_mm=85.0,
         orientation=1,
+        body="d056",  # four letters of a digest, not the number
     )
 
 
