@@ -121,7 +121,7 @@ def look(job: Job, now: datetime) -> None:
         raise renditions.NoOriginal(
             _("The original of %(name)s is archived, erased or damaged.") % {"name": job.photo.name}
         )
-    may_look = may_find_face(job.gallery)
+    may_look = may_find_face(job.photo.gallery)
     with workroom() as room:
         path = storage.fetch_to(storage.originals(), file.key, room)
         seen = child.aids(path, look_for_faces=may_look)
