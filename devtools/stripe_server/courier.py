@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any
 
-from . import checkout, refunds
+from . import timers
 from .engine import DEFAULT_ENDPOINT, Engine
 from .errors import Json
 from .ids import new_id
@@ -113,7 +113,7 @@ class Courier:
     def _look(self) -> None:
         store = self.engine.store
         with store.lock:
-            if checkout.expire_due(self.engine) + self._ring_timers():
+            if timers.do_due(self.engine):
                 store.commit()
             due = [
                 row.id
@@ -125,18 +125,6 @@ class Courier:
             self._under_way.update(due)
         for delivery_id in due:
             self._pool.submit(self._carry, delivery_id)
-
-    def _ring_timers(self) -> int:
-        store = self.engine.store
-        due = [row for row in store.oldest_first("_timer") if row.body["due_at"] <= store.clock()]
-        for row in due:
-            store.remove(row)
-            args = row.body["args"]
-            if row.body["action"] == "settle":
-                checkout.settle(self.engine, args["intent"], ok=args["ok"])
-            else:
-                refunds.end_refund(self.engine, args["refund"], ok=args["ok"])
-        return len(due)
 
     def _carry(self, delivery_id: str) -> None:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import page
+from . import page, timers
 from .courier import Courier
 from .engine import Engine, WebhookManners
 from .errors import Json, StripeFault
@@ -96,6 +96,7 @@ def _pay(stage: Backstage, session: str, choice: str = "success", email: str = "
 def _advance(stage: Backstage, seconds: float) -> Json:
     with stage.engine.store.lock:
         stage.engine.store.advance(seconds)
+        timers.do_due(stage.engine)  # seen by the very next request
         stage.engine.store.commit()
         return {"now": stage.engine.store.now()}
 
