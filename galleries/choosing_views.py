@@ -1,12 +1,20 @@
 """Choosing at home: the client's proofs, one picture large, the review, and looking first at the retouch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.contrib import messages
 from django.db import models
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -14,13 +22,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from galleries import deadlines, frames, pictures, proofing, retouching
+from bookings.refusals import NotNow
+from bookings.stripe_gateway import GatewayError
+from bookings.tasks import reconcile
+from galleries import deadlines, extra_finals, frames, pictures, proofing, retouching
 from galleries.frames import Frame
 from galleries.models import Gallery, Note, PauseReason, Photo, Retouch
-from galleries.proofing import ChoosingRefused, SelectionClosed
+from galleries.proofing import ChoosingRefused, ExtrasUnpaid, SelectionClosed
 from galleries.retouching import PinnedWords, RetouchRefused
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio.actors import Actor, ActorKind
+from studio.background import ring
 from studio.models import Credential, User
 
 USES = (gettext_lazy("LinkedIn"), gettext_lazy("Website"), gettext_lazy("Press"))
@@ -97,13 +109,13 @@ def _proofs(request: HttpRequest, gallery: Gallery, *, now: datetime) -> HttpRes
 
 @require_safe
 def proof(request: HttpRequest, public_id: str, number: int) -> HttpResponseBase:
-    """One proof as large as the screen, with the others in a strip; `?beside=` puts a second one next to it."""
+    """One proof as large as the screen, and a strip of the others; each `?beside=` puts one next to it, four in all."""
     now = timezone.now()
     gallery, _actor = _opened(request, public_id, now)
     if gallery.status != GalleryStatus.PROOFING:
         return redirect("gallery", public_id)
     shown = frames.for_client(gallery)
-    room = room_at(shown, number, request.GET.get("beside", ""))
+    room = room_at(shown, number, request.GET.getlist("beside"))
     context = {
         **_promise(gallery, now=now),
         "room": room,
@@ -116,26 +128,30 @@ def proof(request: HttpRequest, public_id: str, number: int) -> HttpResponseBase
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One frame on the stage, perhaps a second one beside it, and the strip of all."""
+    """One frame on the stage, up to three more beside it, and the strip of all."""
 
     frames: list[Frame]
     frame: Frame
-    beside: Frame | None
+    besides: list[tuple[str, Frame]]
     back: Frame | None
     on: Frame | None
     place: int
 
 
-def room_at(shown: list[Frame], number: int, beside: str = "") -> Room:
+SLOTS = ("two", "three", "four")
+
+
+def room_at(shown: list[Frame], number: int, beside: Sequence[str] = ()) -> Room:
     """The room with the frame of that number on stage. Raises Http404 when it is not among them."""
     at = next((i for i, frame in enumerate(shown) if frame.photo.number == number), None)
     if at is None:
         raise Http404
-    second = next((frame for frame in shown if str(frame.photo.number) == beside), None)
+    wanted = set(beside) - {str(number)}
+    others = [frame for frame in shown if str(frame.photo.number) in wanted]
     return Room(
         frames=shown,
         frame=shown[at],
-        beside=second if second is not shown[at] else None,
+        besides=list(zip(SLOTS, others, strict=False)),
         back=shown[at - 1] if at else None,
         on=shown[at + 1] if at + 1 < len(shown) else None,
         place=at + 1,
@@ -207,8 +223,7 @@ def state_of(gallery: Gallery, sentence: str = "", *, is_closed: bool = False) -
         "hidden": list(gallery.photos.filter(is_hidden=True).values_list("public_id", flat=True)),
         "chosen": count.chosen,
         "included": count.included,
-        "words": _("%(chosen)d of %(included)d included")
-        % {"chosen": count.chosen, "included": count.included},
+        "words": count.words,
         "sentence": sentence,
         "closed": is_closed,
     }
@@ -227,21 +242,35 @@ def _back(request: HttpRequest, gallery: Gallery) -> str:
 def review(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """The chosen pictures once more with their notes, before they are sent for good."""
     now = timezone.now()
-    gallery, _actor = _opened(request, public_id, now)
+    gallery, by = _opened(request, public_id, now)
     if gallery.status != GalleryStatus.PROOFING:
         return redirect("gallery", public_id)
+    if "paid" in request.GET and extra_finals.wanted(gallery):
+        return _wait_for_the_bank(request, gallery)
+    count = frames.count_of(gallery)
     context = {
         **_promise(gallery, now=now),
         "frames": frames.for_client(gallery, show="chosen"),
-        "count": frames.count_of(gallery),
+        "count": count,
+        "extra_total": extra_finals.cost(
+            gallery.shoot.booking, extra_finals.wanted(gallery) * gallery.extra_final_price
+        ),
+        "is_paid_first": extra_finals.are_paid_first(gallery, by=by),
         "uses": USES,
     }
     return render(request, "galleries/proofs_review.html", context)
 
 
+def _wait_for_the_bank(request: HttpRequest, gallery: Gallery) -> HttpResponse:
+    """Back from the payment page before the bank's word: the page asks again by itself."""
+    ring(reconcile)  # a bell only: asks Stripe sooner than the sweep would
+    return render(request, "galleries/proofs_paying.html", {"gallery": gallery})
+
+
 @require_POST
 def submit(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Send the selection. Sent already, the page says so."""
+    """Send the selection, or go and pay for the extra pictures first: the payment sends it. Sent already, the page
+    says so."""
     now = timezone.now()
     gallery, by = _opened(request, public_id, now)
     try:
@@ -249,10 +278,24 @@ def submit(request: HttpRequest, public_id: str) -> HttpResponse:
             messages.info(request, _("Your selection was sent already."))
     except SelectionClosed as closed:
         messages.warning(request, str(closed))
+    except ExtrasUnpaid:
+        pay = partial(extra_finals.pay_page, gallery=gallery, by=by, now=now)
+        return _to_pay(request, pay, back=reverse("gallery_review", args=[public_id]))
     except ChoosingRefused as refused:
         messages.warning(request, str(refused))
         return redirect("gallery_review", public_id)
     return redirect("gallery", public_id)
+
+
+def _to_pay(request: HttpRequest, page: Callable[[], str], *, back: str) -> HttpResponse:
+    """To Stripe's page; where that cannot be, back with a sentence and nothing lost."""
+    try:
+        return HttpResponseRedirect(page())
+    except NotNow as refused:
+        messages.warning(request, refused.sentence)
+    except GatewayError as error:
+        messages.warning(request, error.sentence)
+    return HttpResponseRedirect(back)
 
 
 # --- looking first, and asking for a change
@@ -336,8 +379,38 @@ def change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpRespons
     if look is None:
         raise Http404
     refusal = retouching.change_refusal(gallery, now=now)
-    context = {**_promise(gallery, now=now), "look": look, "refusal": refusal, "rows": range(1, 4)}
+    is_paying = "paid" in request.GET and bool(refusal)
+    if is_paying:
+        ring(reconcile)
+    context = {
+        **_promise(gallery, now=now),
+        "look": look,
+        "refusal": refusal,
+        "cost": cost_of_change(gallery, now=now),
+        "is_paying": is_paying,
+        "rows": range(1, 4),
+    }
     return render(request, "galleries/retouch_change.html", context)
+
+
+def cost_of_change(gallery: Gallery, *, now: datetime) -> int:
+    """What one more round of changes costs this client now; 0 when none is sold, or one is still free."""
+    if not retouching.can_buy_change(gallery, now=now):
+        return 0
+    return extra_finals.cost(gallery.shoot.booking, gallery.change_price or 0)
+
+
+@require_POST
+def pay_change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpResponse:
+    """To the payment page for a further round of changes; afterwards the client says what should be different."""
+    now = timezone.now()
+    gallery, by = _opened(request, public_id, now)
+    retouch = get_object_or_404(gallery.retouches, public_id=retouch_id)
+    back = reverse("gallery_change", args=[public_id, retouch.public_id])
+    if not retouching.can_buy_change(gallery, now=now):
+        return redirect("gallery_change", public_id, retouch_id)
+    pay = partial(extra_finals.pay_page_for_change, gallery=gallery, return_path=back, by=by, now=now)
+    return _to_pay(request, pay, back=back)
 
 
 @require_POST

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext as _
 
-from galleries import pictures
+from galleries import extra_finals, pictures
 from galleries.imaging.recipes import GRID, PROOF, SCREEN, THUMB
 from galleries.models import Gallery, Note, Photo, Pick, Rendition
 from studio.actors import ActorKind
@@ -39,19 +40,38 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many are chosen of how many are included."""
+    """How many are chosen of how many are included (or bought), and what one more costs; 0: none is sold."""
 
     chosen: int
     included: int
+    extra_cost: int = 0
+    currency: str = ""
 
     @property
     def left(self) -> int:
         return max(self.included - self.chosen, 0)
 
+    @property
+    def extra(self) -> int:
+        """Chosen beyond those included, still to be paid."""
+        return max(self.chosen - self.included, 0)
+
+    @property
+    def words(self) -> str:
+        """What every choosing page says, and its script as well."""
+        if not self.extra:
+            return _("%(chosen)d of %(included)d included") % {
+                "chosen": self.chosen,
+                "included": self.included,
+            }
+        return _("%(included)d included + %(extra)d extra") % {"included": self.included, "extra": self.extra}
+
 
 def count_of(gallery: Gallery) -> Count:
     """The picks of a gallery against its finals."""
-    return Count(gallery.picks.count(), gallery.finals_included)
+    booking = gallery.shoot.booking
+    price = extra_finals.cost(booking, gallery.extra_final_price) if gallery.extra_final_price else 0
+    return Count(gallery.picks.count(), extra_finals.allowed(gallery), price, booking.currency)
 
 
 def for_client(gallery: Gallery, *, show: str = "all") -> list[Frame]:

@@ -7,11 +7,11 @@ from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from bookings.charges import knows_deliveries
-from bookings.models import Booking, Client, Shoot
-from galleries import deadlines, delivery
+from bookings.models import Booking, BookingExtra, Client, ExtraKind, Shoot
+from galleries import deadlines, delivery, extra_finals, proofing
 from galleries.models import Delivery, Gallery, PauseReason
 from galleries.statuses import GalleryStatus
-from studio.actors import Actor
+from studio.actors import Actor, ActorKind
 from studio.happenings import on
 from studio.links import Opening, on_asked
 from studio.models import Location
@@ -65,6 +65,14 @@ def release_finals(*, booking: Booking, by: Actor, now: datetime) -> None:
         deadlines.close_pause(gallery_id=gallery.pk, reason=PauseReason.BALANCE, by=by, now=now)
         if gallery.status == GalleryStatus.READY and booking.session_type.delivers_by_itself:
             delivery.deliver(gallery_id=gallery.pk, by=by, now=now)
+
+
+@on("extra_agreed")
+def count_extra(*, extra: BookingExtra, by: Actor, now: datetime) -> None:
+    """More finals or a further round of changes were bought. A selection that waited for the payment is sent."""
+    gallery = extra_finals.count_in(extra)
+    if gallery is not None and extra.kind == ExtraKind.FINALS and by.kind == ActorKind.STRIPE:
+        proofing.submit_paid(gallery_id=gallery.pk, now=now)
 
 
 @on("booking_cancelled")

@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings.models import Client
-from galleries import deadlines, jobs, pictures, renditions, retouching
+from bookings.refusals import NotNow
+from galleries import deadlines, extra_finals, jobs, pictures, renditions, retouching
 from galleries.models import Gallery, JobKind, Note, Pause, PauseReason, Photo, Pick
 from galleries.statuses import GalleryStatus
 from studio import credentials
@@ -52,6 +53,21 @@ class TooManyPicks(ChoosingRefused):
                 included,
             )
             % {"count": included}
+        )
+
+
+class ExtrasUnpaid(ChoosingRefused):
+    """Pictures beyond those included are paid before the selection is sent."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(
+            ngettext(
+                "%(count)d of your pictures is not included. Pay for it first, or take one back.",
+                "%(count)d of your pictures are not included. Pay for them first, or take them back.",
+                count,
+            )
+            % {"count": count}
         )
 
 
@@ -198,12 +214,15 @@ def _state_missing(gallery: Gallery, photos: Iterable[Photo], *, now: datetime) 
 
 @transaction.atomic
 def pick(*, photo_id: int, by: Actor, now: datetime) -> Pick:
-    """Choose a picture. Chosen already, it stays as it was. Raises TooManyPicks and SelectionClosed."""
+    """Choose a picture. Chosen already, it stays as it was. Raises TooManyPicks and SelectionClosed.
+
+    Where the studio sells more finals than are included, more may be chosen; they are paid for when it is sent.
+    """
     gallery, photo = _open_for(photo_id, by)
     if existing := Pick.objects.filter(photo=photo).first():
         return existing
-    if gallery.picks.count() >= gallery.finals_included:
-        raise TooManyPicks(gallery.finals_included)
+    if gallery.picks.count() >= extra_finals.allowed(gallery) and not extra_finals.are_sold(gallery):
+        raise TooManyPicks(extra_finals.allowed(gallery))
     if photo.is_hidden:
         photo.is_hidden = False
         photo.save(update_fields=["is_hidden"])
@@ -296,9 +315,9 @@ def note(
 def submit_selection(*, gallery_id: int, by: Actor, now: datetime, is_announced_step: bool = False) -> bool:
     """Lock the picks and order their retouching. False if it was submitted already (another tab, another person).
 
-    The order: the picks are checked, the gallery moves, a pause for choosing ends, a Retouch with its draft is
-    ordered for each pick, reminders are taken back, the client is told what happens next. Raises NothingPicked,
-    TooManyPicks and SelectionClosed.
+    The order: the picks are checked and extra ones put on the bill, the gallery moves, a pause for choosing ends, a
+    Retouch with its draft is ordered for each pick, reminders are taken back, the client is told what happens next.
+    Raises NothingPicked, TooManyPicks, ExtrasUnpaid and SelectionClosed.
     """
     gallery = locked(gallery_id)
     if gallery.status == GalleryStatus.RETOUCHING:
@@ -308,8 +327,8 @@ def submit_selection(*, gallery_id: int, by: Actor, now: datetime, is_announced_
     count = gallery.picks.count()
     if count == 0:
         raise NothingPicked
-    if count > gallery.finals_included:
-        raise TooManyPicks(gallery.finals_included)
+    if extra := extra_finals.wanted(gallery):
+        _sell(gallery, extra, by=by, now=now)
     moved = move(Gallery, gallery.pk, "submit_selection", by=by, now=now)
     if moved is None:
         return False
@@ -325,6 +344,33 @@ def submit_selection(*, gallery_id: int, by: Actor, now: datetime, is_announced_
         is_announced_step=is_announced_step,
     )
     return True
+
+
+def _sell(gallery: Gallery, count: int, *, by: Actor, now: datetime) -> None:
+    """Put picks beyond those included on the bill. Raises TooManyPicks where none are sold, ExtrasUnpaid where the
+    client pays first."""
+    if not extra_finals.are_sold(gallery):
+        raise TooManyPicks(extra_finals.allowed(gallery))
+    if extra_finals.are_paid_first(gallery, by=by):
+        raise ExtrasUnpaid(count)
+    try:
+        extra_finals.put_on_bill(gallery, count, now=now)
+    except NotNow as refused:
+        raise ChoosingRefused(refused.sentence) from refused
+    gallery.refresh_from_db(fields=["finals_extra"])
+
+
+def submit_paid(*, gallery_id: int, now: datetime) -> bool:
+    """The client has paid for the extra finals: send the selection, if it still fits what was bought.
+
+    Inside the transaction of the payment, which nothing here may undo.
+    """
+    gallery = locked(gallery_id)
+    sitter = sitter_of(gallery)
+    fits = 0 < gallery.picks.count() <= extra_finals.allowed(gallery)
+    if gallery.status != GalleryStatus.PROOFING or sitter is None or not fits:
+        return False
+    return submit_selection(gallery_id=gallery.pk, by=Actor.client(sitter.pk, str(sitter)), now=now)
 
 
 def _show_picks(gallery: Gallery, *, now: datetime) -> None:
@@ -422,7 +468,10 @@ def _take_recommended(gallery_id: int, *, now: datetime) -> bool:
     gallery = locked(gallery_id)
     if gallery.status != GalleryStatus.PROOFING:
         return False
-    room = gallery.finals_included - gallery.picks.count()
+    room = extra_finals.allowed(gallery) - gallery.picks.count()
+    if room < 0:  # silence buys nothing: the first picks that are included stand
+        for late in list(gallery.picks.order_by("-picked_at", "-id")[:-room]):
+            _forget(gallery, late.photo)
     said = gallery.photos.filter(is_published=True, is_hidden=False, is_rejected=False, pick__isnull=True)
     best = said.filter(Q(is_recommended=True) | Q(rating__gt=0)).order_by(
         "-is_recommended", "-rating", "number"
@@ -458,7 +507,7 @@ def _write_to_sitter(gallery: Gallery, name: str, *, once: str, now: datetime, *
         "announced_at": announced_step_at(pause) if pause else None,
         "zone": gallery.shoot.booking.location.zone,
         "picks": picks,
-        "included_left": max(gallery.finals_included - picks, 0),
+        "included_left": max(extra_finals.allowed(gallery) - picks, 0),
         **facts,
     }
     return queue_message(name, to=sitter, about=gallery, context=context, now=now, once=once) is not None

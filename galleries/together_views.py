@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from galleries import deadlines, frames, proofing, rights, selection_out
+from galleries import deadlines, extra_finals, frames, proofing, rights, selection_out
 from galleries.choosing_views import CLIENT_VERBS, USES, Verb, room_at, take_mark
 from galleries.models import Gallery, PauseReason
 from galleries.proofing import ChoosingRefused, TooManyProofs
@@ -81,7 +81,7 @@ def choose_together(request: HttpRequest, public_id: str) -> HttpResponseBase:
         wanted = request.GET.get("at", "")
         numbers = {str(frame.photo.number) for frame in shown}
         number = int(wanted) if wanted in numbers else shown[-1].photo.number
-        room = room_at(shown, number, request.GET.get("beside", ""))
+        room = room_at(shown, number, request.GET.getlist("beside"))
     context = {
         "gallery": gallery,
         "sitter": proofing.sitter_of(gallery),
@@ -158,6 +158,9 @@ def _review(request: HttpRequest, gallery: Gallery, *, too_many: int = 0) -> Htt
         "sitter": proofing.sitter_of(gallery),
         "frames": frames.for_studio(gallery, show="chosen"),
         "count": frames.count_of(gallery),
+        "extra_total": extra_finals.cost(
+            gallery.shoot.booking, extra_finals.wanted(gallery) * gallery.extra_final_price
+        ),
         "is_open": gallery.status in proofing.CHOOSABLE,
         "is_published": gallery.status == GalleryStatus.PROOFING,
         "can_reopen": gallery.status == GalleryStatus.RETOUCHING and gallery.delivered_at is None,

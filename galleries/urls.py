@@ -62,6 +62,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="gallery_change",
     ),
     path(
+        "gallery/<str:public_id>/retouch/<str:retouch_id>/pay",
+        choosing_views.pay_change,
+        name="gallery_pay_change",
+    ),
+    path(
         "gallery/<str:public_id>/retouch/<str:retouch_id>/ask",
         choosing_views.ask_change,
         name="gallery_ask_change",

@@ -13,6 +13,7 @@ from galleries.retouching.changes import (
     PinnedWords,
     answer,
     ask_change,
+    can_buy_change,
     change_refusal,
 )
 from galleries.retouching.drafts import (
@@ -54,6 +55,7 @@ __all__ = [
     "as_photographed",
     "ask_change",
     "assign_finished",
+    "can_buy_change",
     "change_refusal",
     "draft_all",
     "find_pick",

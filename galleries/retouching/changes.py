@@ -46,6 +46,11 @@ def change_refusal(gallery: Gallery, *, now: datetime) -> str:
     return "" if gallery.free_changes_left else _no_change_left()
 
 
+def can_buy_change(gallery: Gallery, *, now: datetime) -> bool:
+    """Whether the client has used the free round and may buy another one now: the price is the session type's."""
+    return bool(gallery.change_price) and change_refusal(gallery, now=now) == _no_change_left()
+
+
 def _no_change_left() -> str:
     return _("The included change is used. Write to us if something is still not right.")
 

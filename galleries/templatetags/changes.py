@@ -6,7 +6,7 @@ from django import template
 from django.utils import timezone
 
 from galleries import retouching
-from galleries.choosing_views import looks
+from galleries.choosing_views import cost_of_change, looks
 from galleries.models import Gallery
 from galleries.statuses import RetouchStatus
 
@@ -20,6 +20,7 @@ def changes(gallery: Gallery) -> dict[str, Any]:
     return {
         "looks": shown,
         "refusal": retouching.change_refusal(gallery, now=timezone.now()),
+        "cost": cost_of_change(gallery, now=timezone.now()),
         "days": retouching.CHANGE_DAYS,
         "asked": [look for look in shown if look.retouch.status == RetouchStatus.CHANGE_ASKED],
         "notes": [(look, note) for look in shown for note in look.notes if note.is_change_request],

@@ -28,7 +28,7 @@ function drawMarks() {
   for (const button of acts.querySelectorAll("[data-rating]")) {
     button.setAttribute("aria-pressed", Number(button.dataset.rating) <= Number(link.dataset.rating));
   }
-  for (const [slot, shown] of [["one", link], ["two", room.beside]]) {
+  for (const [slot, shown] of room.shown) {
     const figure = stage.querySelector(`[data-slot=${slot}]`);
     if (figure && shown) figure.classList.toggle("is-picked", shown.dataset.picked === "true");
   }
@@ -66,7 +66,7 @@ document.addEventListener("click", (event) => {
 });
 
 const WORK = {
-  compare: () => room.compare(),
+  compare: () => room.compare((link) => link.dataset.picked === "true"),
   zoom: () => room.zoom.toggle(),
   undo,
   help: showKeys,
@@ -85,6 +85,7 @@ const KEYS = {
   z: WORK.zoom,
   u: undo,
   f: WORK.screen,
+  Escape: () => room.alone(),
   "?": WORK.help,
   Enter: () => document.querySelector("[data-review]").click(),
 };
@@ -109,7 +110,7 @@ async function look() {
   if (!before) location.reload();
   room.renew(html);
   tally = strip.querySelector("[data-tally]").dataset.tally;
-  if (wasLast && room.links.length > before && !room.beside && !room.zoom.isZoomed) room.ends(1);
+  if (wasLast && room.links.length > before && !room.besides.length && !room.zoom.isZoomed) room.ends(1);
   marks.count();
 }
 

@@ -25,7 +25,8 @@ const VALUES = { rate: "rating", note: "note", use: "use" };
 
 /**
  * `root` carries data-mark-url, data-name, data-chosen, data-included, data-full (the sentence when all are chosen)
- * and data-count (words with %chosen and %included). `changed(photo)` hears what must be drawn again.
+ * and data-count (words with %chosen and %included);
+ * where more are sold, data-extra (with %extra) and data-beyond, said at the first one beyond. `changed(photo)` hears what must be drawn again.
  */
 export class Marks {
   constructor(root, { changed = () => {} } = {}) {
@@ -65,13 +66,19 @@ export class Marks {
     return Number(this.root.dataset.included);
   }
 
+  /** Whether more than the included pictures may be chosen, at a price. */
+  get sellsExtra() {
+    return "extra" in this.root.dataset;
+  }
+
   /** Set a mark, or take it back. False when all included pictures are chosen already. */
   set(photo, verb, value = "") {
-    if (verb === "pick" && !this.is(photo, "picked") && this.chosen >= this.included) {
+    const isBeyond = verb === "pick" && !this.is(photo, "picked") && this.chosen >= this.included;
+    if (isBeyond && !this.sellsExtra) {
       this.tell(this.root.dataset.full);
       return false;
     }
-    this.tell("");
+    this.tell(isBeyond ? this.root.dataset.beyond : "");
     const name = VALUES[verb];
     this.past.push(name ? [verb, photo, this.value(photo, name)] : [INVERSE[verb], photo, ""]);
     this.draw(verb, photo, value);
@@ -111,12 +118,16 @@ export class Marks {
   }
 
   count() {
-    const words = (this.root.dataset.count ?? "").replace("%chosen", this.chosen).replace("%included", this.included);
+    const extra = this.chosen - this.included;
+    const words = ((extra > 0 && this.root.dataset.extra) || this.root.dataset.count || "")
+      .replace("%chosen", this.chosen)
+      .replace("%included", this.included)
+      .replace("%extra", extra);
     for (const place of document.querySelectorAll("[data-count-words]")) place.textContent = words;
     for (const place of document.querySelectorAll("[data-needs-choice]")) {
       place.setAttribute("aria-disabled", this.chosen === 0);
     }
-    document.documentElement.classList.toggle("is-full", this.chosen >= this.included);
+    document.documentElement.classList.toggle("is-full", this.chosen >= this.included && !this.sellsExtra);
   }
 
   /** The studio's answer: what it says counts, except for changes that still wait here. */

@@ -66,7 +66,7 @@ if (strip) {
 
 const WORK = {
   pick: () => marks.toggle(room.link.dataset.photo, "picked", "pick"),
-  compare: () => room.compare(room.beside ? null : other()),
+  compare: () => room.compare((link) => link.dataset.picked === "true"),
   zoom: () => room.zoom.toggle(),
   undo: () => {
     const undone = marks.undo();
@@ -89,13 +89,8 @@ const KEYS = {
   c: WORK.compare,
   z: WORK.zoom,
   u: WORK.undo,
-  Escape: () => document.querySelector("[data-home]").click(),
+  Escape: () => room.alone() || document.querySelector("[data-home]").click(),
 };
-
-/** What to compare with: another chosen picture if there is one, else the next. */
-function other() {
-  return room.links.find((link) => link !== room.link && link.dataset.picked === "true") ?? null;
-}
 
 function show(link, place, total) {
   document.querySelector("[data-place-words]").textContent = root.dataset.place
@@ -124,7 +119,7 @@ function drawSide() {
   const use = root.querySelector(".viewer-side [data-use-field]");
   use.disabled = !isPicked;
   if (document.activeElement !== use) use.value = link.dataset.use ?? "";
-  for (const [slot, shown] of [["one", link], ["two", room.beside]]) {
+  for (const [slot, shown] of room.shown) {
     const figure = room.stage.querySelector(`[data-slot=${slot}]`);
     if (figure && shown) figure.classList.toggle("is-picked", shown.dataset.picked === "true");
   }

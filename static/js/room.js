@@ -1,5 +1,7 @@
-// The dark room: one frame of the strip on the stage, or two side by side.
+// The dark room: one frame of the strip on the stage, or two to four side by side.
 import { Zoom } from "./compare.js";
+
+const SLOTS = ["two", "three", "four"]; // beside the first one
 
 /**
  * `onShow(link)` hears which frame is on the stage. The frames are the strip's links; each carries what is known
@@ -7,7 +9,7 @@ import { Zoom } from "./compare.js";
  */
 export class Room {
   constructor({ stage, strip, onShow = () => {}, address = (link) => link.href }) {
-    Object.assign(this, { stage, strip, onShow, address, beside: null });
+    Object.assign(this, { stage, strip, onShow, address, besides: [] });
     this.zoom = new Zoom(stage, {
       onSwipe: (way) => this.step(way),
       onChange: (isZoomed) => document.querySelector("[data-zoom-button]")?.setAttribute("aria-pressed", isZoomed),
@@ -15,15 +17,16 @@ export class Room {
     this.link = strip.querySelector("[aria-current]") ?? strip.querySelector("a");
     strip.addEventListener("click", (event) => this.taken(event));
     stage.addEventListener("click", (event) => {
-      const figure = event.target.closest("[data-slot=two]");
-      if (figure && this.beside && !this.zoom.isZoomed && !this.zoom.hasMoved) this.show(this.beside);
+      const figure = event.target.closest("[data-slot]:not([data-slot=one])");
+      if (figure && !this.zoom.isZoomed && !this.zoom.hasMoved) this.show(this.of(figure.dataset.photo));
       const step = event.target.closest(".viewer-step");
       if (!step || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       this.step(step.classList.contains("is-on") ? 1 : -1);
     });
-    const second = stage.querySelector("[data-slot=two]");
-    if (second) this.beside = this.of(second.dataset.photo);
+    this.besides = SLOTS.map((slot) => stage.querySelector(`[data-slot=${slot}]`))
+      .map((figure) => figure && this.of(figure.dataset.photo))
+      .filter(Boolean);
     if (this.link) this.draw();
   }
 
@@ -45,11 +48,11 @@ export class Room {
   /** Other links with the same photos: after a frame arrived. */
   renew(html) {
     const photo = this.link?.dataset.photo;
-    const beside = this.beside?.dataset.photo;
+    const besides = this.besides.map((link) => link.dataset.photo);
     const left = this.strip.scrollLeft;
     this.strip.innerHTML = html;
     this.link = this.of(photo) ?? this.links[0] ?? null;
-    this.beside = beside ? this.of(beside) : null;
+    this.besides = besides.map((each) => this.of(each)).filter((link) => link && link !== this.link);
     this.strip.scrollLeft = left;
     if (this.link) this.draw();
   }
@@ -67,34 +70,51 @@ export class Room {
 
   show(link) {
     if (!link || link === this.link) return;
-    if (link === this.beside) this.beside = this.link;
+    this.besides = this.besides.map((each) => (each === link ? this.link : each));
     this.link = link;
     this.zoom.reset();
     this.draw();
     history.replaceState(null, "", this.address(link));
   }
 
-  /** Put a second frame beside the first (the one named, or the next), or take it away again. */
-  compare(link) {
-    if (this.beside && !link) this.beside = null;
+  /** One more frame beside the first, up to four in all, then one alone again. Those `liked` come first. */
+  compare(liked = () => false) {
+    if (this.besides.length === SLOTS.length) this.besides = [];
     else {
       const links = this.links;
       const here = links.indexOf(this.link);
-      this.beside = link ?? links[here + 1] ?? links[here - 1] ?? null;
+      const around = [...links.slice(here + 1), ...links.slice(0, here).reverse()];
+      const free = around.filter((link) => !this.besides.includes(link));
+      const next = free.find(liked) ?? free[0];
+      this.besides = next ? [...this.besides, next] : [];
     }
     this.zoom.reset();
     this.draw();
   }
 
+  /** One frame alone again. False when it was. */
+  alone() {
+    if (!this.besides.length) return false;
+    this.besides = [];
+    this.zoom.reset();
+    this.draw();
+    return true;
+  }
+
+  /** Every frame on the stage with its slot. */
+  get shown() {
+    return [["one", this.link], ...SLOTS.map((slot, index) => [slot, this.besides[index] ?? null])];
+  }
+
   draw() {
-    this.fill("one", this.link);
-    this.fill("two", this.beside);
-    this.stage.classList.toggle("is-many", Boolean(this.beside));
+    for (const [slot, link] of this.shown) this.fill(slot, link);
+    this.stage.classList.toggle("is-many", this.besides.length > 0);
+    this.stage.dataset.many = this.besides.length + 1;
     const links = this.links;
     const here = links.indexOf(this.link);
     for (const each of links) {
       each === this.link ? each.setAttribute("aria-current", "true") : each.removeAttribute("aria-current");
-      each.classList.toggle("is-beside", each === this.beside);
+      each.classList.toggle("is-beside", this.besides.includes(each));
     }
     this.stage.querySelector(".viewer-step.is-back")?.toggleAttribute("hidden", here <= 0);
     this.stage.querySelector(".viewer-step.is-on")?.toggleAttribute("hidden", here >= links.length - 1);
@@ -103,7 +123,7 @@ export class Room {
     this.strip.scrollLeft += box.left + box.width / 2 - strip.left - strip.width / 2;
     for (const near of [links[here + 1], links[here - 1]]) if (near?.dataset.large) new Image().src = near.dataset.large;
     for (const button of document.querySelectorAll("[data-compare-button]")) {
-      button.setAttribute("aria-pressed", Boolean(this.beside));
+      button.setAttribute("aria-pressed", this.besides.length > 0);
     }
     this.onShow(this.link, here + 1, links.length);
   }
@@ -117,7 +137,7 @@ export class Room {
     if (!figure) {
       figure = this.stage.querySelector("[data-slot]").cloneNode(true);
       figure.dataset.slot = slot;
-      this.stage.querySelector("[data-slot=one]").after(figure);
+      [...this.stage.querySelectorAll("[data-slot]")].at(-1).after(figure);
     }
     const large = link.dataset.large || link.querySelector("img")?.src || "";
     const picture = figure.querySelector("img");
