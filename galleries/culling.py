@@ -12,15 +12,17 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from bookings.models import Consent, ConsentPurpose
 from galleries import frames, jobs, renditions
 from galleries.frames import Frame
 from galleries.imaging import child
+from galleries.imaging.recipes import LOUPE
 from galleries.imaging.refusals import Refusal
-from galleries.models import Gallery, Job, JobKind, Photo, PhotoAids
+from galleries.models import Gallery, Job, JobKind, Photo, PhotoAids, Rendition
 from galleries.retouching.rows import may_find_face
 from galleries.statuses import JobStatus
 from galleries.workroom import workroom
@@ -34,6 +36,9 @@ CLOSED = 0.60  # of the person's own median lid gap
 CLIPPED_BRIGHT, CLIPPED_DARK = 0.02, 0.10  # of the face
 ALIKE_BITS = 32  # of 256
 ALIKE_SECONDS = 20.0
+
+LOUPES_WAITING, LOUPES_KEPT = 8, 60  # of one gallery
+LOUPE_LASTS = timedelta(days=7)
 
 
 class Show:
@@ -154,6 +159,50 @@ def forget_refused(*, now: datetime) -> int:
         if not may_find_face(gallery):
             gone += PhotoAids.objects.filter(photo__gallery=gallery, looked_for_faces=True).delete()[0]
     return gone
+
+
+# --- one to one
+
+
+def loupe_of(photo: Photo) -> Rendition | None:
+    """The frame at full size, if it was made."""
+    rows = photo.renditions.filter(version=None, recipe=LOUPE.name, recipe_version=LOUPE.version)
+    return rows.order_by("-pk").first()
+
+
+def ask_loupe(*, photo: Photo, now: datetime) -> Rendition | None:
+    """The frame at full size; when it is not there yet it is ordered, before everything else.
+
+    Bounded: what was asked for last counts, at most LOUPES_WAITING of a gallery are on their way and LOUPES_KEPT kept.
+    """
+    made = loupe_of(photo)
+    if made is not None:
+        return made
+    gallery = photo.gallery
+    waiting = gallery.jobs.filter(
+        kind=JobKind.RENDITIONS, status=JobStatus.WAITING, parameters__has_key=renditions.ASKED
+    )
+    if waiting.count() < LOUPES_WAITING:
+        facts = {
+            renditions.ASKED: LOUPE.name,
+            "on": now.date().isoformat(),
+        }  # made again after it was dropped
+        jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, parameters=facts, urgent_at=now, now=now)
+    return None
+
+
+def drop_loupes(*, now: datetime) -> int:
+    """Full-size frames are large and soon looked at: they go after some days, and the oldest beyond the bound."""
+    old = Rendition.objects.filter(recipe=LOUPE.name, version=None)
+    gone = list(old.filter(made_at__lt=now - LOUPE_LASTS))
+    crowded = old.values("photo__gallery").annotate(count=Count("pk")).filter(count__gt=LOUPES_KEPT)
+    for row in crowded:
+        gone += old.filter(photo__gallery=row["photo__gallery"]).order_by("-made_at", "-pk")[LOUPES_KEPT:]
+    for rendition in {each.pk: each for each in gone}.values():
+        with transaction.atomic():
+            storage.delete_after_commit(storage.derived(), rendition.key)
+            rendition.delete()
+    return len(gone)
 
 
 # --- reading

@@ -29,6 +29,7 @@ from studio import storage
 from studio.models import Studio
 
 WANTED: tuple[Recipe, ...] = (*PROOFS, SCREEN)  # what every photo has as soon as it is accepted
+ASKED = "asked"  # parameter of a job: the recipe somebody asked for
 _LOCK_CLASS = 0x52454E  # "REN": our part of the advisory lock numbers
 
 
@@ -292,8 +293,10 @@ def clear_strays(folder: str) -> int:
 
 @jobs.handler(JobKind.RENDITIONS)
 def make_renditions(job: Job, now: datetime) -> None:
-    """Make what the photo lacks, then drop the files of older recipes."""
-    if job.photo is not None:
+    """Make what the photo lacks, then drop the files of older recipes; or make the one file that was asked for."""
+    if job.photo is not None and ASKED in job.parameters:
+        ensure(photo=job.photo, recipes=[RECIPES[job.parameters[ASKED]]], now=now)
+    elif job.photo is not None:
         ensure(photo=job.photo, recipes=wanted_by(job.photo.gallery), now=now)
         _forget_outdated(job.photo)
 

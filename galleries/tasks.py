@@ -39,6 +39,7 @@ def sweep() -> None:
             cards.sweep(now=now)
             workroom.sweep(now=now)
             culling.forget_refused(now=now)
+            culling.drop_loupes(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 

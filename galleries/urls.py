@@ -3,6 +3,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from galleries import (
     card_views,
     choosing_views,
+    cull_views,
     delivery_views,
     finishing_views,
     pictures,
@@ -101,6 +102,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/clock/", card_views.clock_page, name="clock_page"),
     path("desk/clock/now", card_views.clock_now, name="clock_now"),
     path("desk/clock/set", card_views.clock_type, name="clock_type"),
+    # culling
+    path("desk/galleries/<str:public_id>/cull/", cull_views.cull, name="cull"),
+    path("desk/galleries/<str:public_id>/cull/strip", cull_views.cull_strip, name="cull_strip"),
+    path("desk/galleries/<str:public_id>/cull/mark", cull_views.cull_mark, name="cull_mark"),
+    path("desk/galleries/<str:public_id>/cull/loupe", cull_views.cull_loupe, name="cull_loupe"),
+    path("desk/galleries/<str:public_id>/cull/look", cull_views.cull_look, name="cull_look"),
     # retouching
     path(
         "desk/galleries/<str:public_id>/retouching/", finishing_views.retouch_session, name="retouch_session"

@@ -68,6 +68,9 @@ def digest(recipe: Recipe, parameters: Mapping[str, object] | None = None) -> st
 THUMB = Recipe("thumb", 1, Fit.INSIDE, 400, 80)
 GRID = Recipe("grid", 1, Fit.INSIDE, 800, 80)
 SCREEN = Recipe("screen", 1, Fit.INSIDE, 2048, 88)  # staff only: the big screen and the retouch desk
+LOUPE = Recipe(
+    "loupe", 1, Fit.FULL, 0, 86
+)  # staff only, on demand: one pixel of the camera on one of the screen
 PROOF = Recipe("proof", 1, Fit.INSIDE, 1600, 85, mark=watermark.EDGE)
 PROOF_UNPAID = Recipe("proof-unpaid", 2, Fit.INSIDE, 1600, 85, mark=watermark.PATTERN)
 FINAL_FULL = Recipe("full", 1, Fit.FULL, 0, 95, is_final=True)
@@ -82,4 +85,6 @@ PREVIEW_SQUARE = Recipe("preview-square", 1, Fit.SQUARE, 480, 84)
 PROOFS = (THUMB, GRID, PROOF)
 FINALS = (FINAL_FULL, FINAL_WEB, FINAL_SQUARE, FINAL_PORTRAIT)
 PREVIEWS = (GRID, PREVIEW_PORTRAIT, PREVIEW_SQUARE)
-RECIPES = {recipe.name: recipe for recipe in (THUMB, GRID, SCREEN, PROOF, PROOF_UNPAID, *FINALS, *PREVIEWS)}
+RECIPES = {
+    recipe.name: recipe for recipe in (THUMB, GRID, SCREEN, LOUPE, PROOF, PROOF_UNPAID, *FINALS, *PREVIEWS)
+}

@@ -410,8 +410,7 @@ class Intake {
     }
     document.querySelector("[data-count]").textContent = news.tally.photos;
     document.querySelector("[data-empty]").hidden = news.tally.photos > 0;
-    const next = document.querySelector("[data-next]");
-    if (next && news.tally.photos > 0) next.hidden = false;
+    for (const next of document.querySelectorAll("[data-next]")) next.hidden = news.tally.photos === 0;
     const checking = document.querySelector("[data-checking-now]");
     checking.hidden = news.tally.checking === 0;
     checking.textContent = fill(this.words.checkingCount, news.tally.checking);
