@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from bookings import desk_papers as desk_papers  # registers the thread, the answers and the signatures
-from bookings.models import Booking, Refund, Shoot
-from bookings.statuses import BookingStatus, RefundStatus
+from bookings.models import Booking, BusyFeed, Refund, Shoot
+from bookings.statuses import AskStatus, BookingStatus, RefundStatus
 from studio import desk
 from studio.accounts import roles_of
 from studio.models import Message, MessageStatus, Role, User, WebhookEvent
@@ -19,15 +19,18 @@ from studio.views import LANDINGS
 LANDINGS["booking"] = "booking"
 LANDINGS["waiting"] = "waiting_place"
 LANDINGS["mine"] = "mine"
+LANDINGS["ask"] = "artist_ask"
 FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 DAY = FRONT | {Role.ARTIST}
 
 desk.link("desk_bookings", label=_("Bookings"), order=10, roles=FRONT)
 desk.link("desk_papers", label=_("Questions and papers"), order=70, roles=FRONT)
 desk.link("desk_waiting", label=_("Waiting list"), order=15, roles=FRONT)
+desk.link("desk_people", label=_("People and rooms"), order=40, roles=FRONT)
+desk.link("desk_calendar", label=_("Calendar"), order=8, roles=DAY)
 
 
-def _own_resource(request: HttpRequest) -> int | None:
+def own_resource(request: HttpRequest) -> int | None:
     """An artist sees only their own day; whoever is owner or photographer sees all."""
     if roles_of(request.user) & FRONT or not isinstance(request.user, User):
         return None
@@ -50,7 +53,7 @@ def today(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """Today's sessions at a glance, with the one next action of each."""
     from bookings.staff_views import shoots_of_day
 
-    shoots, _later = _split(shoots_of_day(now=now, days=0, user_resource=_own_resource(request)), now)
+    shoots, _later = _split(shoots_of_day(now=now, days=0, user_resource=own_resource(request)), now)
     return {"shoots": shoots, "sees_money": bool(roles_of(request.user) & FRONT)}
 
 
@@ -59,7 +62,7 @@ def next_days(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """The sessions of the next days."""
     from bookings.staff_views import shoots_of_day
 
-    _today, later = _split(shoots_of_day(now=now, days=4, user_resource=_own_resource(request)), now)
+    _today, later = _split(shoots_of_day(now=now, days=4, user_resource=own_resource(request)), now)
     return {"shoots": later[:12], "more": max(0, len(later) - 12)}
 
 
@@ -73,6 +76,18 @@ def requests(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     return {"bookings": rows} if rows else None
 
 
+@desk.panel("asks", template="bookings/panels/asks.html", order=12, roles=FRONT)
+def asks(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """Places nobody holds, and artists who have not answered."""
+    from bookings import asking, away
+    from bookings.models import ArtistAsk
+
+    unfilled = [(booking, away.gaps_of(booking)) for booking in asking.unfilled(now=now)]
+    waiting = ArtistAsk.objects.filter(status=AskStatus.ASKED).select_related("resource", "booking__location")
+    rows = list(waiting.order_by("answer_by")[:20])
+    return {"unfilled": unfilled, "waiting": rows} if unfilled or rows else None
+
+
 @desk.panel("stuck", template="bookings/panels/stuck.html", order=5, wide=True, roles=FRONT)
 def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """What needs a person: refunds, mails and payment events that did not go through."""
@@ -81,6 +96,7 @@ def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
             Refund.objects.filter(status=RefundStatus.FAILED).select_related("payment__payer")[:10]
         ),
         "mails": list(Message.objects.filter(status=MessageStatus.FAILED).order_by("-pk")[:10]),
+        "feeds": list(BusyFeed.objects.filter(failures__gte=3).select_related("resource")[:10]),
         "events": list(WebhookEvent.objects.filter(handled_at=None, attempts__gte=5)[:10]),
     }
     return found if any(found.values()) else None

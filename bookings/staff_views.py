@@ -14,18 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from bookings import (
-    extras,
-    lifecycle,
-    payments,
-    promising,
-    questionnaires,
-)
+from bookings import away, extras, lifecycle, payments, promising, questionnaires
 from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
-from bookings.statuses import BookingStatus, ShootStatus
-from bookings.views import summary_of
+from bookings.statuses import AskStatus, BookingStatus, ShootStatus
+from bookings.views import forecast_of, summary_of
 from studio.access import staff
 from studio.accounts import require
 from studio.actors import Actor
@@ -76,6 +70,16 @@ def bookings(request: HttpRequest) -> HttpResponse:
     )
 
 
+NOTED = {
+    "move_to": _("Moved"),
+    "stand_in": _("Somebody else does it"),
+    "come_without": _("Comes without"),
+    "offer_change": _("Another time was offered"),
+    "late": _("Late"),
+    "reshoot": _("Photographed once more"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of what happened to a booking or its shoot."""
@@ -85,8 +89,8 @@ class Event:
     @property
     def words(self) -> str:
         """The new status as the badges call it; a move changes none."""
-        if self.change.verb == "move_to":
-            return _("Moved")
+        if self.change.verb in NOTED:
+            return str(NOTED[self.change.verb])
         statuses = ShootStatus if self.change.model == Shoot._meta.label_lower else BookingStatus
         return str(dict(statuses.choices).get(self.change.after, self.change.after))
 
@@ -109,6 +113,8 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         ],
         "history": [Event(change) for change in StatusChange.objects.filter(about).order_by("pk")],
         "forecast": promising.forecast_of(found),
+        "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
+        "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "payment_form": PaymentForm(initial={"amount": _major(balance.due, found.currency)}),
         "extras": extras.rendered("desk", request, found, now),

@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from bookings import asking, checkout, holds, lifecycle, payments, waiting, webhooks
+from bookings import asking, calendar_feeds, checkout, holds, lifecycle, payments, waiting, webhooks
 from bookings.models import PaymentMethod, Refund
 from bookings.statuses import RefundStatus
 from studio.background import only_one, quick_task, ring
@@ -35,6 +35,13 @@ def offer_times() -> None:
     with only_one("bookings.waiting") as mine:
         if mine:
             waiting.sweep(now=timezone.now())
+
+
+@quick_task
+def fetch_calendars() -> None:
+    """Read one calendar that is due, ring again if more may wait. Beat rings it each minute as well."""
+    if calendar_feeds.fetch_next(now=timezone.now()):
+        ring(fetch_calendars)
 
 
 @quick_task

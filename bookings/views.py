@@ -30,10 +30,10 @@ from bookings.models import Booking, SessionType
 from bookings.pricing import may_pay_at_studio
 from bookings.refusals import DetailsRefused, HoldOver, NotNow, NotOffered, SlotTaken
 from bookings.seating import Slot
-from bookings.statuses import BookingStatus
+from bookings.statuses import AskStatus, BookingStatus
 from bookings.stripe_gateway import BadSignature, GatewayError
 from bookings.taxes import taxes_of
-from studio import storage, throttles
+from studio import credentials, storage, throttles
 from studio.actors import Actor, ActorKind
 
 HELD_HERE = "holds"  # session key: the bookings this browser holds, before any link was mailed
@@ -188,8 +188,10 @@ def _not_held(
 
 
 def held_here(request: HttpRequest, public_id: str) -> Booking:
-    """A booking this browser placed. Raises Http404 for everybody else."""
-    if public_id not in request.session.get(HELD_HERE, []):
+    """A booking this browser placed, or opened by the link mailed for it. Raises Http404 for everybody else."""
+    if public_id not in request.session.get(HELD_HERE, []) and not credentials.opened(
+        request, scope="booking", target=public_id, now=timezone.now()
+    ):
         raise Http404
     return get_object_or_404(
         Booking.objects.select_related("session_type", "location", "payer"), public_id=public_id
@@ -247,6 +249,7 @@ def summary_of(booking: Booking) -> dict[str, object]:
         "shoot": booking.shoots.order_by("pk").first(),
         "booked_add_ons": booking.add_ons.select_related("add_on").order_by("starts_at", "pk"),
         "balance_later": booking.price - booking.due_now,
+        "asked": booking.asks.filter(status=AskStatus.ASKED).exists(),
     }
 
 

@@ -256,12 +256,16 @@ CELERY_BEAT_SCHEDULE = {
         "studio.tasks.sweep": SWEEP_SECONDS,
         "bookings.tasks.sweep": SWEEP_SECONDS,
         "bookings.tasks.reconcile": 5 * SWEEP_SECONDS,
+        "bookings.tasks.fetch_calendars": SWEEP_SECONDS,
         "galleries.tasks.sweep": SWEEP_SECONDS,
         "galleries.tasks.sweep_deadlines": SWEEP_SECONDS,
         "galleries.tasks.check_originals": 60 * SWEEP_SECONDS,
     }.items()
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA / "beat-schedule")
+
+# Calendars elsewhere are read by https; http only where the studio runs one in its own house and says so.
+CALENDAR_ALLOWS_HTTP = env.flag("CALENDAR_ALLOWS_HTTP")
 
 LOGGING = {
     "version": 1,

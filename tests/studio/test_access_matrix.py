@@ -20,6 +20,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, r
 from django.utils import timezone
 
 from bookings.mine_views import address_key
+from bookings.models import ArtistAsk
 from bookings.statuses import BookingStatus
 from galleries.models import Card, Pick, Retouch, Upload
 from studio import credentials
@@ -159,6 +160,12 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
     move(Message, message.pk, "claim", by=WORKER, now=now)
     move(Message, message.pk, "fail", by=WORKER, now=now)
     other = factories.booking(session_type=kind, now=now, starts_at=now + timedelta(days=11))
+    resource = factories.crew(place)["make-up-artist"]
+    ask = begin(
+        ArtistAsk(booking=shoot.booking, resource=resource, asked_at=now, answer_by=now + timedelta(hours=2)),
+        by=WORKER,
+        now=now,
+    )
     others_gallery = make_gallery(now=now, shoot=other.shoots.get())
     waits, others_wait = factories.waiting_place(kind, client=mine), factories.waiting_place(kind)
     browsers = {role: Client(raise_request_exception=False) for role in (*GUESTS, *STAFF)}
@@ -168,6 +175,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
             open_in(browsers[role], "gallery", gallery.public_id, mine, now),
             open_in(browsers[role], "waiting", waits.public_id, mine, now),
             open_in(browsers[role], "mine", address_key(mine.email), mine, now),
+            open_in(browsers[role], "ask", ask.public_id, mine, now),
         ]
         rows = Credential.objects.filter(pk__in=[row.pk for row in given])
         if role == "revoked":
@@ -193,6 +201,8 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         "card": card.public_id,
         "message": message.public_id,
         "waiting": waits.public_id,
+        "resource": resource.public_id,
+        "ask": ask.public_id,
     }
     return World(
         public_ids, EXAMPLES | {"retouch_id": retouch.public_id, "key": address_key(mine.email)}, browsers
@@ -259,6 +269,7 @@ MAY_MISS = {
     "desk_retouch",
     "retouch_news",
     "desk_shoot",
+    "desk_mend",
     "retry_job",
     "breach_cause",
     "breach_policy",
