@@ -19,7 +19,7 @@ from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
-from bookings.views import forecast_of, summary_of
+from bookings.views import summary_of
 from studio.access import staff
 from studio.accounts import require
 from studio.actors import Actor

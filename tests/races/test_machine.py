@@ -286,17 +286,27 @@ def test_a_thousand_days_of_three_people(machine):
     assert set(machine.seen) == set(BookingStatus)
 
 
+def found_by(machine) -> str:
+    """What the machine has to say within two hundred days. A race need not happen again when it is run again."""
+    try:
+        run_state_machine_as_test(machine, settings=patiently(200, phases=[Phase.generate]))
+    except AssertionError as error:
+        return str(error)
+    except BaseExceptionGroup as flaky:
+        return "\n".join(str(error) for error in flaky.exceptions)
+    return ""
+
+
 def test_the_machine_finds_that_the_guard_is_gone(machine, monkeypatch):
     """The control: without the locks and the constraint two people sit on one chair, and the machine sees it."""
     monkeypatch.setattr(holds, "lock_resources", lambda cast: None)
     with without_constraint():
-        with pytest.raises(AssertionError, match="overlap on resource"):
-            run_state_machine_as_test(machine, settings=patiently(200, phases=[Phase.generate]))
+        found = found_by(machine)
         empty_the_day()
+    assert "overlap on resource" in found
 
 
 def test_the_machine_finds_that_lapsed_holds_keep_their_claims(machine, monkeypatch):
     """The control of the other half: a booking that is over gives its Resources back."""
     monkeypatch.setattr(holds, "let_go", lambda *_, **__: None)
-    with pytest.raises(AssertionError, match="for a booking that is over"):
-        run_state_machine_as_test(machine, settings=patiently(200, phases=[Phase.generate]))
+    assert "for a booking that is over" in found_by(machine)
