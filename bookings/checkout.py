@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from bookings import lifecycle
+from bookings import codes, lifecycle
 from bookings import stripe_gateway as gateway
 from bookings.holds import held
 from bookings.ledger import balance
@@ -71,6 +71,10 @@ def take_details(
         booking.save(update_fields=["payer", "policy_accepted_at"])
         shoot.sitter = known_client(**sitter, now=now) if has_sitter else booking.payer
         shoot.save(update_fields=["sitter"])
+        try:
+            codes.know_client(booking)
+        except NotNow as refusal:
+            raise DetailsRefused({"code": refusal.sentence}) from refusal
         for client in typed_before - {booking.payer, shoot.sitter}:
             forget_if_unused(client)
         return booking
@@ -118,6 +122,40 @@ def open_checkout(
             if is_last or checkout.created_at == now:
                 raise
     raise AssertionError("unreachable")
+
+
+def open_voucher_page(*, voucher_id: int, now: datetime) -> str:
+    """The address of the payment page of an ordered voucher; an open one is used again.
+
+    Raises NotNow, gateway.GatewayUnavailable, gateway.GatewayRefused.
+    """
+    with transaction.atomic():
+        voucher = Voucher.objects.select_for_update(of=("self",)).get(pk=voucher_id)
+        if voucher.status not in (VoucherStatus.WANTED, VoucherStatus.LAPSED):
+            raise NotNow(_("This voucher is paid already."))
+        waiting = voucher.checkouts.filter(
+            status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN], expires_at__gt=now
+        )
+        checkout = waiting.order_by("-pk").first() or begin(
+            Checkout(
+                voucher=voucher,
+                purpose="voucher",
+                amount=voucher.amount,
+                currency=voucher.currency,
+                idempotency_key=f"checkout-{uuid4().hex}",
+                expires_at=now + BALANCE_LINK,
+                created_at=now,
+            ),
+            by=WORKER,
+            now=now,
+        )
+    if checkout.status == CheckoutStatus.OPEN:
+        return checkout.url
+    try:
+        return _open(checkout, now=now).url
+    except gateway.GatewayRefused as refusal:
+        move(Checkout, checkout.pk, "fail", by=STRIPE, now=now, reason=refusal.detail[:500])
+        raise
 
 
 def _wanted(
@@ -184,7 +222,7 @@ def _open(checkout: Checkout, *, now: datetime) -> Checkout:
     assert what is not None
     payer = what.buyer if isinstance(what, Voucher) else what.payer
     assert payer is not None
-    own_page = reverse("voucher" if isinstance(what, Voucher) else "booking", args=[what.public_id])
+    own_page = reverse("vouchers") if isinstance(what, Voucher) else reverse("booking", args=[what.public_id])
     page = settings.SITE_URL + (checkout.return_path or own_page)
     session = gateway.create_checkout(
         public_id=what.public_id,

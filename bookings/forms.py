@@ -158,11 +158,15 @@ class NervesForm(forms.Form):
     )
 
 
+BY_HAND = (PaymentMethod.CASH, PaymentMethod.TERMINAL, PaymentMethod.TRANSFER)
+
+
 class PaymentForm(forms.Form):
     """Money taken by staff."""
 
     amount = forms.DecimalField(label=_("Amount"), min_value=0, max_digits=11, decimal_places=3)
+    form_token = forms.UUIDField(required=False, widget=forms.HiddenInput)
     method = forms.ChoiceField(
         label=_("How"),
-        choices=[choice for choice in PaymentMethod.choices if choice[0] != PaymentMethod.STRIPE],
+        choices=[choice for choice in PaymentMethod.choices if choice[0] in BY_HAND],
     )

@@ -5,11 +5,31 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F, Q, Sum
+from django.db.models import Count, F, Q, Sum
 
 from bookings import stripe_gateway as gateway
-from bookings.models import Booking, Claim, Payment, PaymentMethod, Refund, WaitingOffer, WaitingPlace
-from bookings.statuses import ACTIVE_BOOKING, BookingStatus, OfferStatus, RefundStatus, WaitingStatus
+from bookings.charges import lines_of
+from bookings.models import (
+    Booking,
+    Claim,
+    DiscountCode,
+    Invoice,
+    NumberSequence,
+    Payment,
+    PaymentMethod,
+    Refund,
+    Voucher,
+    WaitingOffer,
+    WaitingPlace,
+)
+from bookings.statuses import (
+    ACTIVE_BOOKING,
+    BookingStatus,
+    OfferStatus,
+    RefundStatus,
+    VoucherStatus,
+    WaitingStatus,
+)
 from studio.verification import invariant
 
 SETTLING = timedelta(minutes=15)  # younger money may still be on its way from one list to the other
@@ -67,9 +87,51 @@ def money_not_allocated(now: datetime) -> Iterator[str]:
     for public_id, amount, back in rows.values_list("public_id", "amount", "back"):
         if back is not None and back > amount:
             yield f"payment {public_id}: {back} of {amount} goes back"
-    crossed = Payment.objects.exclude(currency=F("allocations__booking__currency"))
-    for public_id in crossed.values_list("public_id", flat=True)[:100]:
-        yield f"payment {public_id} is allocated to a booking in another currency"
+    for what in ("booking", "voucher"):
+        crossed = Payment.objects.filter(**{f"allocations__{what}__isnull": False}).exclude(
+            currency=F(f"allocations__{what}__currency")
+        )
+        for public_id in crossed.values_list("public_id", flat=True)[:100]:
+            yield f"payment {public_id} is allocated to a {what} in another currency"
+
+
+@invariant("I2", "Vouchers and codes are spent exactly as often as their rows say")
+def vouchers_and_codes(now: datetime) -> Iterator[str]:
+    """A voucher's balance equals its payments less what came back; a bought one was paid in full, once."""
+    for voucher in Voucher.objects.all():
+        spent = voucher.spendings.aggregate(all=Sum("amount"))["all"] or 0
+        back = Refund.objects.filter(payment__voucher=voucher).aggregate(all=Sum("amount"))["all"] or 0
+        if voucher.spent != spent - back:
+            yield f"voucher {voucher.public_id}: {voucher.spent} spent, its payments say {spent - back}"
+        paid = voucher.allocations.aggregate(all=Sum("amount"))["all"] or 0
+        wanted = voucher.amount if voucher.buyer_id and voucher.status == VoucherStatus.ISSUED else 0
+        if paid != wanted:
+            yield f"voucher {voucher.public_id}: {paid} was paid for it, {wanted} expected"
+    uses = Count("uses", filter=Q(uses__released_at=None))
+    for code in DiscountCode.objects.annotate(real=uses).exclude(used_count=F("real")):
+        yield f"code {code.code}: counted {code.used_count} uses, there are {code.real}"
+
+
+@invariant("I2", "Numbered papers have no gap, and say what their bookings cost")
+def papers_with_gaps(now: datetime) -> Iterator[str]:
+    """Numbers of each entity and kind run from 1 to the last that was taken."""
+    for sequence in NumberSequence.objects.select_related("entity"):
+        rows = Invoice.objects.filter(entity=sequence.entity, kind=sequence.kind)
+        numbers = list(rows.order_by("number").values_list("number", flat=True))
+        if numbers != list(range(1, sequence.last + 1)):
+            yield f"{sequence}: numbers are {numbers[:20]}"
+    for invoice in Invoice.objects.iterator():
+        if sum(line["gross"] for line in invoice.lines) != invoice.total:
+            yield f"{invoice.label}: its lines do not add up to {invoice.total}"
+
+
+@invariant("I2", "A price is the sum of its lines")
+def prices_that_do_not_add_up(now: datetime) -> Iterator[str]:
+    """Session, add-ons, discount, extras, what was taken off since: together the price, with the tax within."""
+    for booking in Booking.objects.select_related("session_type").iterator():
+        lines = lines_of(booking)
+        if sum(line.gross for line in lines) != booking.price:
+            yield f"booking {booking.pk}: {booking.price}, its lines say {sum(line.gross for line in lines)}"
 
 
 @invariant("I2", "The gateway's part of the ledger equals the gateway's own list")

@@ -3,16 +3,19 @@
 Nothing here speaks to Stripe. A Refund is only stated; `payments.send_next_refund` carries it out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q, Sum
 
-from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund
+from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Voucher
 from bookings.statuses import ACTIVE_BOOKING, RefundStatus
 from studio.actors import Actor
 from studio.background import ring_on_commit
 from studio.transitions import begin
+
+LIVES_ON = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def balance(booking: Booking) -> Balance:
 
 
 def write_payment(
-    booking: Booking,
+    booking: Booking | Voucher,
     *,
     method: PaymentMethod,
     amount: int,
@@ -49,12 +52,20 @@ def write_payment(
     now: datetime,
     checkout: Checkout | None = None,
     gateway_id: str | None = None,
+    voucher: Voucher | None = None,
     once: str | None = None,
 ) -> Payment:
-    """Write money that came in, allocated to the booking in full. The booking has its Payer by then."""
-    assert booking.payer is not None
+    """Write money that came in, allocated in full to a booking, or to a voucher that is bought.
+
+    `voucher` is what paid. A booking that is paid by voucher while it is held may not have its Payer yet: the payment
+    is then the voucher's recipient's.
+    """
+    payer = booking.buyer if isinstance(booking, Voucher) else booking.payer
+    payer = payer or (voucher.recipient if voucher else None)
+    assert payer is not None
     payment = Payment.objects.create(
-        payer=booking.payer,
+        payer=payer,
+        voucher=voucher,
         method=method,
         amount=amount,
         currency=booking.currency,
@@ -66,20 +77,39 @@ def write_payment(
         actor_id=by.id,
         actor_label=by.label,
     )
-    Allocation.objects.create(booking=booking, payment=payment, amount=amount)
-    mark_for_invoice(booking, now=now)
+    _allocate(booking, amount, now=now, payment=payment)
     return payment
+
+
+def _allocate(to: Booking | Voucher, amount: int, *, now: datetime, **source: Payment | Refund) -> None:
+    if isinstance(to, Voucher):
+        Allocation.objects.create(voucher=to, amount=amount, **source)
+    else:
+        Allocation.objects.create(booking=to, amount=amount, **source)
+        mark_for_invoice(to, now=now)
 
 
 def mark_for_invoice(booking: Booking, *, now: datetime) -> None:
     """State, with its cause, that a numbered paper may be due; `invoices.issue_next` looks what is."""
+    from bookings.tasks import issue_invoices
+
+    ring_on_commit(issue_invoices)
     Booking.objects.filter(pk=booking.pk).update(invoice_due_at=now)
 
 
 def refund_booking(
-    booking: Booking, *, amount: int, reason: str, once: str, by: Actor, now: datetime
+    booking: Booking,
+    *,
+    amount: int,
+    reason: str,
+    once: str,
+    by: Actor,
+    now: datetime,
+    methods: Sequence[PaymentMethod] = (),
 ) -> list[Refund]:
     """State that `amount` goes back, to the payments it came from, the latest first; a worker sends it.
+
+    What a voucher paid is on the voucher again at once. `methods` limits it to payments made that way.
 
     Call it with the Booking locked, inside the transaction of its cause. `once` names the cause: the same cause
     cannot pay twice. Raises ValueError when more would go back than was paid.
@@ -87,7 +117,10 @@ def refund_booking(
     from bookings.tasks import send_refunds
 
     rows: list[Refund] = []
-    for payment in Payment.objects.filter(allocations__booking=booking).order_by("-pk"):
+    payments = Payment.objects.filter(allocations__booking=booking)
+    if methods:
+        payments = payments.filter(method__in=methods)
+    for payment in payments.order_by("-pk"):
         spent = payment.refunds.aggregate(all=Sum("amount"))["all"] or 0
         part = min(amount, payment.amount - spent)
         if part <= 0:
@@ -104,7 +137,7 @@ def refund_booking(
 
 
 def write_refund(
-    booking: Booking,
+    booking: Booking | Voucher,
     payment: Payment,
     amount: int,
     *,
@@ -115,7 +148,10 @@ def write_refund(
     status: RefundStatus = RefundStatus.DUE,
     gateway_id: str | None = None,
 ) -> Refund:
-    """Write money that goes back, allocated to the booking in full."""
+    """Write money that goes back, allocated in full to what it was paid for."""
+    if payment.voucher_id is not None:
+        status = RefundStatus.DONE
+        _came_back(payment.voucher_id, amount, now=now)
     refund = begin(
         Refund(
             payment=payment,
@@ -134,6 +170,14 @@ def write_refund(
         by=by,
         now=now,
     )
-    Allocation.objects.create(booking=booking, refund=refund, amount=-amount)
-    mark_for_invoice(booking, now=now)
+    _allocate(booking, -amount, now=now, refund=refund)
     return refund
+
+
+def _came_back(voucher_id: int, amount: int, *, now: datetime) -> None:
+    """What a voucher had paid is on it again; one that ended meanwhile lives a while longer."""
+    voucher = Voucher.objects.select_for_update(of=("self",)).get(pk=voucher_id)
+    voucher.spent -= amount
+    if voucher.expires_at is not None and voucher.expires_at < now + LIVES_ON:
+        voucher.expires_at = now + LIVES_ON
+    voucher.save(update_fields=["spent", "expires_at"])

@@ -217,6 +217,11 @@ class Voucher(HasStatus):
     def __str__(self) -> str:
         return self.code
 
+    @property
+    def left(self) -> int:
+        """What can still be spent."""
+        return self.amount - self.spent
+
 
 class NumberSequence(models.Model):
     """The last number of one kind of paper of one legal entity. Locked while a number is taken: no gaps."""

@@ -16,14 +16,21 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from psycopg.errors import ExclusionViolation
 
-from bookings import availability, charges, holds, lifecycle, messages
+from bookings import availability, charges, holds, lifecycle, messages, vouchers
 from bookings import stripe_gateway as gateway
 from bookings.availability import Leeway
 from bookings.checkout import adopt, recover
 from bookings.ledger import Balance, balance, refund_booking, write_payment, write_refund
-from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot
+from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot, Voucher
 from bookings.refusals import NotNow
-from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, ExtraStatus, RefundStatus
+from bookings.statuses import (
+    ACTIVE_BOOKING,
+    BookingStatus,
+    CheckoutStatus,
+    ExtraStatus,
+    RefundStatus,
+    VoucherStatus,
+)
 from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.happenings import tell
@@ -88,6 +95,8 @@ def _check(checkout: Checkout, session: gateway.CheckoutSession) -> None:
 def receive(*, checkout_id: int, payment_intent: str, now: datetime) -> Payment | None:
     """Write the payment of a paid page and do what it pays for. None if somebody already did."""
     with transaction.atomic():
+        if Checkout.objects.filter(pk=checkout_id, voucher__isnull=False).exists():
+            return _receive_for_voucher(checkout_id, payment_intent=payment_intent, now=now)
         booking = Booking.objects.select_for_update(of=("self",)).get(checkouts=checkout_id)
         checkout = move(Checkout, checkout_id, "paid", by=STRIPE, now=now)
         if checkout is None:
@@ -107,6 +116,7 @@ def receive(*, checkout_id: int, payment_intent: str, now: datetime) -> Payment 
         if extra is not None and is_offered and booking.status == BookingStatus.CONFIRMED:
             charges.agree(extra, booking=booking, by=STRIPE, now=now)
         if booking.status == BookingStatus.HELD:
+            _give_back_surplus(booking, payment, now=now)
             lifecycle.confirm(booking_id=booking.pk, by=STRIPE, now=now)
         elif booking.status == BookingStatus.EXPIRED:
             _come_late(booking, payment, now=now)
@@ -114,6 +124,33 @@ def receive(*, checkout_id: int, payment_intent: str, now: datetime) -> Payment 
             _give_back_late(booking, payment, now=now)
         else:
             _paid_more(booking, payment, now=now)
+    return payment
+
+
+def _receive_for_voucher(checkout_id: int, *, payment_intent: str, now: datetime) -> Payment | None:
+    """Money that buys a voucher; a second one for the same voucher goes back."""
+    from bookings.tasks import send_refunds
+
+    voucher = Voucher.objects.select_for_update(of=("self",)).get(checkouts=checkout_id)
+    checkout = move(Checkout, checkout_id, "paid", by=STRIPE, now=now)
+    if checkout is None:
+        return None
+    payment = write_payment(
+        voucher,
+        method=PaymentMethod.STRIPE,
+        amount=checkout.amount,
+        checkout=checkout,
+        gateway_id=payment_intent,
+        by=STRIPE,
+        now=now,
+    )
+    is_sold = voucher.status in (VoucherStatus.WANTED, VoucherStatus.LAPSED)
+    if is_sold:
+        vouchers.sold(voucher, by=STRIPE, now=now)
+    else:
+        once = f"surplus:{payment.pk}"
+        write_refund(voucher, payment, payment.amount, reason=_("Paid twice"), once=once, by=WORKER, now=now)
+        ring_on_commit(send_refunds)
     return payment
 
 
@@ -126,6 +163,13 @@ def _keep_waiting(checkout: Checkout, *, now: datetime) -> None:
 
 def _paid_more(booking: Booking, payment: Payment, *, now: datetime) -> None:
     """Money for a standing booking: what is too much goes back, what settles it is told."""
+    surplus = _give_back_surplus(booking, payment, now=now)
+    if 0 <= surplus < payment.amount:
+        tell("booking_paid", booking=booking, by=STRIPE, now=now)
+
+
+def _give_back_surplus(booking: Booking, payment: Payment, *, now: datetime) -> int:
+    """What was paid beyond the price goes back: two pages, a code that lowered it meanwhile. Negative: still open."""
     money = balance(booking)
     if (surplus := money.kept - money.price) > 0:
         refund_booking(
@@ -136,8 +180,7 @@ def _paid_more(booking: Booking, payment: Payment, *, now: datetime) -> None:
             by=WORKER,
             now=now,
         )
-    if 0 <= surplus < payment.amount:
-        tell("booking_paid", booking=booking, by=STRIPE, now=now)
+    return surplus
 
 
 # --- money for a time that lapsed ---------------------------------------------------------------------------
@@ -197,6 +240,16 @@ def _give_back_late(booking: Booking, payment: Payment, *, now: datetime) -> Non
 
 
 # --- by the studio ------------------------------------------------------------------------------------------
+
+
+def pay_by_voucher(*, booking_id: int, code: str, by: Actor, now: datetime) -> int:
+    """Pay what is open with a voucher, as far as it reaches. Returns the amount. Raises NotNow."""
+    with transaction.atomic():
+        amount = vouchers.redeem(booking_id=booking_id, code=code, by=by, now=now)
+        booking = Booking.objects.get(pk=booking_id)
+        if booking.status == BookingStatus.CONFIRMED and not balance(booking).due:
+            tell("booking_paid", booking=booking, by=by, now=now)
+        return amount
 
 
 def record_by_staff(
@@ -314,15 +367,13 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
         payment = Payment.objects.filter(gateway_id=found.payment_intent).first()
         if payment is None:
             return
-        booking = Booking.objects.select_for_update(of=("self",)).get(
-            pk=Allocation.objects.filter(payment=payment).values("booking")[:1]
-        )
+        paid_for = _locked_target(payment)
         named = Q(gateway_id=found.id) | Q(once=found.metadata.get("once", ""), gateway_id=None)
         ours = Refund.objects.select_for_update(of=("self",)).filter(named, payment=payment).first()
         if found.status in GIVEN_BACK:
             if ours is None:
                 write_refund(
-                    booking,
+                    paid_for,
                     payment,
                     found.amount,
                     reason=_("Given back at Stripe"),
@@ -337,6 +388,13 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
         elif ours is not None and ours.status != RefundStatus.FAILED:
             why = found.failure_reason or found.status
             move(Refund, ours.pk, "bounce", by=STRIPE, now=now, last_error=why[:300])
+
+
+def _locked_target(payment: Payment) -> Booking | Voucher:
+    allocation = Allocation.objects.get(payment=payment)
+    if allocation.booking_id is not None:
+        return Booking.objects.select_for_update(of=("self",)).get(pk=allocation.booking_id)
+    return Voucher.objects.select_for_update(of=("self",)).get(pk=allocation.voucher_id or 0)
 
 
 # --- what no event told us ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The day on the desk: who comes, who is here, who is done; one booking with its money and its way."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from bookings import away, extras, lifecycle, payments, promising, questionnaires
+from bookings import (
+    away,
+    extras,
+    lifecycle,
+    payments,
+    promising,
+    questionnaires,
+    till,
+)
 from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
@@ -116,8 +125,12 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "refund": lifecycle.refund_preview(booking=found, now=now),
-        "payment_form": PaymentForm(initial={"amount": _major(balance.due, found.currency)}),
+        "payment_form": PaymentForm(
+            initial={"amount": _major(balance.due, found.currency), "form_token": uuid.uuid4()}
+        ),
         "extras": extras.rendered("desk", request, found, now),
+        "till": till.for_desk(found, now=now),
+        "form_token": uuid.uuid4(),
         **summary_of(found),
     }
 
@@ -186,6 +199,7 @@ def payment(request: HttpRequest, public_id: str) -> HttpResponse:
             amount=amount,
             by=_actor(request),
             now=timezone.now(),
+            form_token=form.cleaned_data["form_token"],
         )
     except Refused as refusal:
         messages.warning(request, refusal.sentence)

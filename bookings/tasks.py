@@ -2,8 +2,26 @@
 
 from django.utils import timezone
 
-from bookings import asking, calendar_feeds, checkout, holds, lifecycle, payments, waiting, webhooks
-from bookings.models import PaymentMethod, Refund
+from bookings import (
+    Booking,
+    PaymentMethod,
+    Refund,
+    asking,
+    bookings,
+    calendar_feeds,
+    checkout,
+    from,
+    holds,
+    import,
+    invoices,
+    lifecycle,
+    models,
+    payments,
+    vouchers,
+    waiting,
+    webhooks,
+)
+from bookings.models import Booking, PaymentMethod, Refund
 from bookings.statuses import RefundStatus
 from studio.background import only_one, quick_task, ring
 from studio.models import Heartbeat, WebhookEvent
@@ -21,6 +39,13 @@ def send_refunds() -> None:
     """Send one refund, ring again if more wait."""
     if payments.send_next_refund(now=timezone.now()):
         ring(send_refunds)
+
+
+@quick_task
+def issue_invoices() -> None:
+    """Issue the papers of one booking, ring again if more wait."""
+    if invoices.issue_next(now=timezone.now()):
+        ring(issue_invoices)
 
 
 @quick_task
@@ -57,6 +82,9 @@ def sweep() -> None:
         checkout.close_pages(now=now)
         if waiting.is_awaited():
             ring(offer_times)
+        vouchers.lapse_unpaid(now=now)
+        if Booking.objects.filter(invoice_due_at__lte=now).exists():
+            ring(issue_invoices)
         if WebhookEvent.objects.filter(handled_at=None, next_try_at__lte=now).exists():
             ring(handle_webhooks)
         due = Refund.objects.filter(

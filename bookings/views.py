@@ -24,7 +24,19 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, checkout, extras, holds, pricing, promising, webhooks
+from bookings import (
+    availability,
+    charges,
+    checkout,
+    codes,
+    extras,
+    holds,
+    ledger,
+    pricing,
+    promising,
+    vouchers,
+    webhooks,
+)
 from bookings.forms import ChoiceOfTime, DetailsForm, HoldForm
 from bookings.models import Booking, SessionType
 from bookings.pricing import may_pay_at_studio
@@ -207,6 +219,10 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
         return _after_hold(request, booking)
     if booking.hold_expires_at and booking.hold_expires_at <= now:
         return _hold_over(request, booking)
+    if request.method == "POST" and (
+        request.POST.get("code", "").strip() or {"drop_code", "drop_voucher"} & set(request.POST)
+    ):
+        return _change_code(request, booking, now=now)
     payer = booking.payer
     initial = (
         {"name": payer.name, "email": payer.email, "mobile": payer.mobile, "firm": payer.firm}
@@ -217,7 +233,7 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             checkout.take_details(booking_id=booking.pk, by=GUEST, now=now, **form.cleaned_data)
-            if booking.due_now:
+            if checkout.due_now(booking):
                 return HttpResponseRedirect(checkout.open_checkout(booking_id=booking.pk, now=now))
             checkout.confirm_at_studio(booking_id=booking.pk, by=GUEST, now=now)
             return redirect("booking", booking.public_id)
@@ -233,13 +249,45 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
                 None,
                 _("The payment page cannot be reached just now. Your time is still held; please try again."),
             )
-    context = {
+    return render(
+        request, "bookings/details.html", _details_page(booking, form), status=422 if form.errors else 200
+    )
+
+
+def _details_page(booking: Booking, form: DetailsForm) -> dict[str, object]:
+    return {
         "booking": booking,
         "form": form,
+        "due_now": checkout.due_now(booking),
+        "by_voucher": ledger.balance(booking).kept,
         "forecast": promising.forecast_of(booking),
         **summary_of(booking),
     }
-    return render(request, "bookings/details.html", context, status=422 if form.errors else 200)
+
+
+def _change_code(request: HttpRequest, booking: Booking, *, now: datetime) -> HttpResponse:
+    """A code or voucher is put on or taken off; what was typed so far stays as it is."""
+    problem, typed = "", request.POST.get("code", "").strip()
+    try:
+        if "drop_code" in request.POST:
+            codes.take_off(booking_id=booking.pk, by=GUEST, now=now)
+        elif "drop_voucher" in request.POST:
+            vouchers.take_off_hold(booking_id=booking.pk, by=GUEST, now=now)
+        elif throttles.allow(
+            f"code:{throttles.network(request)}", limit=20, per=timedelta(minutes=10), now=now
+        ):
+            codes.use(booking_id=booking.pk, code=typed, by=GUEST, now=now)
+            typed = ""
+        else:
+            problem = _("Too many codes were tried from here. Please wait ten minutes.")
+    except HoldOver:
+        return _hold_over(request, booking)
+    except NotNow as refusal:
+        problem = refusal.sentence
+    booking.refresh_from_db()
+    form = DetailsForm(initial=request.POST.dict())
+    context = {**_details_page(booking, form), "code_problem": problem, "code_typed": typed}
+    return render(request, "bookings/details.html", context, status=422 if problem else 200)
 
 
 def summary_of(booking: Booking) -> dict[str, object]:
@@ -250,6 +298,7 @@ def summary_of(booking: Booking) -> dict[str, object]:
         "booked_add_ons": booking.add_ons.select_related("add_on").order_by("starts_at", "pk"),
         "balance_later": booking.price - booking.due_now,
         "asked": booking.asks.filter(status=AskStatus.ASKED).exists(),
+        "price_lines": charges.lines_of(booking),
     }
 
 
