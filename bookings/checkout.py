@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from bookings import codes, lifecycle
+from bookings import codes, lifecycle, policy
 from bookings import stripe_gateway as gateway
 from bookings.holds import held
 from bookings.ledger import balance
@@ -23,7 +23,7 @@ from bookings.people import clean, forget_if_unused, known_client, known_zone, r
 from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
 from bookings.refusals import DetailsRefused, NotNow
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, ExtraStatus, VoucherStatus
-from studio.actors import STRIPE, WORKER, Actor
+from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.transitions import MoveRefused, begin, move
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,9 @@ def take_details(
     email: str,
     mobile: str = "",
     firm: str = "",
+    firm_address: str = "",
+    tax_number: str = "",
+    express_requested: bool = False,
     policy_accepted: bool,
     sitter_name: str = "",
     sitter_email: str = "",
@@ -57,6 +60,11 @@ def take_details(
         payer = read_person(name, email, problems, mobile=mobile, at=booking.location)
         if not policy_accepted:
             problems["policy_accepted"] = _("Please accept the booking conditions.")
+        is_express = policy.needs_express_request(
+            country=booking.location.country, starts_at=booking.starts_at, at=now, is_consumer=not clean(firm)
+        )
+        if is_express and not express_requested and by.kind != ActorKind.USER:
+            problems["express_requested"] = _("Please ask us to begin early; without it the law lets us not.")
         has_sitter = bool(clean(sitter_name))
         sitter = (
             read_person(sitter_name, sitter_email or email, problems, prefix="sitter_") if has_sitter else {}
@@ -66,9 +74,17 @@ def take_details(
         firm = clean(firm)[:150]
         shoot = booking.shoots.select_related("sitter").get()
         typed_before = {booking.payer, shoot.sitter}
-        booking.payer = known_client(**payer, firm=firm, zone=known_zone(zone), now=now)
+        booking.payer = known_client(
+            **payer,
+            firm=firm,
+            firm_address=clean(firm_address)[:300],
+            tax_number=clean(tax_number)[:40],
+            zone=known_zone(zone),
+            now=now,
+        )
         booking.policy_accepted_at = now
-        booking.save(update_fields=["payer", "policy_accepted_at"])
+        booking.express_requested_at = now if is_express and express_requested else None
+        booking.save(update_fields=["payer", "policy_accepted_at", "express_requested_at"])
         shoot.sitter = known_client(**sitter, now=now) if has_sitter else booking.payer
         shoot.save(update_fields=["sitter"])
         try:

@@ -77,6 +77,13 @@ class DetailsForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
+    firm_address = forms.CharField(
+        label=_("Its address, for the receipt"),
+        max_length=300,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "street-address"}),
+    )
+    tax_number = forms.CharField(label=_("Its tax number"), max_length=40, required=False)
     sitter_name = forms.CharField(
         label=_("Who is in the picture, if it is not you"), max_length=150, required=False
     )
@@ -86,6 +93,16 @@ class DetailsForm(forms.Form):
         required=True,
         error_messages={"required": _("Please accept the booking conditions.")},
     )
+    express_requested = forms.BooleanField(
+        label=_("Please begin before the 14 days in which I may withdraw are over"),
+        required=False,
+        help_text=_("Until the session begins you can still cancel for a full refund within those 14 days."),
+    )
+
+    def __init__(self, *args: Any, needs_express_request: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not needs_express_request:
+            del self.fields["express_requested"]
 
 
 class WaitForm(forms.Form):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -22,6 +23,7 @@ from bookings.statuses import BookingStatus, ShootStatus
 from bookings.timeline import instant
 from studio import outbox
 from studio.actors import WORKER, Actor, ActorKind
+from studio.currencies import rounded_up
 from studio.happenings import tell
 from studio.models import Closure, Location, OpeningHours
 from studio.templatetags.studio_tags import local, money
@@ -230,16 +232,30 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
 # --- cancelling ---------------------------------------------------------------------------------------------
 
 
+def _may_withdraw(booking: Booking, *, now: datetime) -> bool:
+    """Consumer law's days of withdrawal: not for firms, not once the session has begun."""
+    ends_at = policy.withdrawal_ends(
+        country=booking.location.country,
+        agreed_at=booking.confirmed_at or booking.created_at,
+        is_consumer=booking.payer is not None and not booking.payer.firm,
+    )
+    return ends_at is not None and now < min(ends_at, booking.starts_at)
+
+
 def refund_preview(*, booking: Booking, now: datetime, full_refund: bool = False) -> RefundQuote:
     """What would go back if the booking were cancelled now. `full_refund`: the studio causes it, or waives its fee."""
     kept = balance(booking).kept
     is_the_studios = full_refund or booking.free_change_since is not None
     is_whole = is_the_studios or booking.status == BookingStatus.REQUESTED
-    percent = 100 if is_whole else policy.refund_percent(starts_at=booking.starts_at, at=now)
-    amount = policy.refund_amount(paid=kept, percent=percent)
+    by_policy = 100 if is_whole else policy.refund_percent(starts_at=booking.starts_at, at=now)
+    by_law = 100 if _may_withdraw(booking, now=now) else 0
+    percent = max(by_policy, by_law)
+    amount = min(kept, rounded_up(Decimal(kept * percent) / 100, booking.currency))
     facts = {"back": money(amount, booking.currency), "paid": money(kept, booking.currency)}
     if not kept:
         sentence = _("Nothing has been paid, so nothing is charged.")
+    elif by_law > by_policy:
+        sentence = _("You booked less than 14 days ago: by law you get everything back, %(back)s.") % facts
     elif percent == 100:
         sentence = _("You get everything back: %(back)s.") % facts
     elif percent:

@@ -18,7 +18,15 @@ OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the
 
 
 def known_client(
-    *, name: str, email: str, mobile: str = "", firm: str = "", zone: str = "", now: datetime
+    *,
+    name: str,
+    email: str,
+    mobile: str = "",
+    firm: str = "",
+    firm_address: str = "",
+    tax_number: str = "",
+    zone: str = "",
+    now: datetime,
 ) -> Client:
     """The Client of exactly these details, or a new one.
 
@@ -30,13 +38,22 @@ def known_client(
         name=name,
         mobile=mobile,
         firm=firm,
+        firm_address=firm_address,
+        tax_number=tax_number,
         erased_at=None,
         called="",
         pronounced="",
         pronoun="",
     ).first()
     return found or Client.objects.create(
-        name=name, email=email, mobile=mobile, firm=firm, zone=zone, created_at=now
+        name=name,
+        email=email,
+        mobile=mobile,
+        firm=firm,
+        firm_address=firm_address,
+        tax_number=tax_number,
+        zone=zone,
+        created_at=now,
     )
 
 

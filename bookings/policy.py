@@ -27,6 +27,26 @@ class Policy:
 
 STANDARD = Policy()
 
+# Consumer law above the studio's policy. Distance selling in the EU, EEA and UK (Directive 2011/83/EU art. 9 and 16,
+# Consumer Contracts Regulations 2013): a consumer may withdraw within 14 days of agreeing and gets everything back,
+# as long as the session has not begun. A session within those days is begun early only at their express request.
+WITHDRAWAL = timedelta(days=14)
+EU = "AT BE BG HR CY CZ DE DK EE ES FI FR GR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
+DISTANCE_SELLING = frozenset(f"{EU} GB IS LI NO".split())
+
+
+def withdrawal_ends(*, country: str, agreed_at: datetime, is_consumer: bool) -> datetime | None:
+    """Until when the law of a location's country gives a consumer everything back; None where it does not."""
+    if not is_consumer or country.upper() not in DISTANCE_SELLING:
+        return None
+    return agreed_at + WITHDRAWAL
+
+
+def needs_express_request(*, country: str, starts_at: datetime, at: datetime, is_consumer: bool) -> bool:
+    """Whether a session lies within the days of withdrawal, so that its early beginning has to be asked for."""
+    ends_at = withdrawal_ends(country=country, agreed_at=at, is_consumer=is_consumer)
+    return ends_at is not None and starts_at < ends_at
+
 
 def refund_percent(*, starts_at: datetime, at: datetime, policy: Policy = STANDARD) -> int:
     """How much of what was paid goes back when the client cancels at `at`; 0 after the last tier."""

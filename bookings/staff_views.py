@@ -30,10 +30,11 @@ from bookings.refusals import Refused
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from bookings.views import summary_of
 from studio.access import staff
-from studio.accounts import require
+from studio.accounts import require, roles_of
 from studio.actors import Actor
 from studio.currencies import to_major, to_minor
 from studio.models import Message, Role, StatusChange
+from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
 
 TABS = {
@@ -250,6 +251,11 @@ def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
         messages.warning(request, _("That does not fit: the session is “%s”.") % shoot.get_status_display())
     else:
         messages.success(request, SAID[verb])
+        due = payments.balance(shoot.booking).due
+        sees_money = bool(roles_of(request.user) & {Role.OWNER, Role.PHOTOGRAPHER})
+        if verb == "check-in" and due and sees_money:
+            amount = money(due, shoot.booking.currency)
+            messages.warning(request, _("%(amount)s is still open: take it now.") % {"amount": amount})
     if request.POST.get("back") == "booking":
         return redirect("desk_booking", shoot.booking.public_id)
     return redirect("desk")

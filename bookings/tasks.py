@@ -16,6 +16,12 @@ from bookings import (
     invoices,
     lifecycle,
     models,
+    asking,
+    balances,
+    checkout,
+    holds,
+    invoices,
+    lifecycle,
     payments,
     vouchers,
     waiting,
@@ -82,6 +88,7 @@ def sweep() -> None:
         checkout.close_pages(now=now)
         if waiting.is_awaited():
             ring(offer_times)
+        balances.ask_for_balances(now=now)
         vouchers.lapse_unpaid(now=now)
         if Booking.objects.filter(invoice_due_at__lte=now).exists():
             ring(issue_invoices)

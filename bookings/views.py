@@ -32,6 +32,7 @@ from bookings import (
     extras,
     holds,
     ledger,
+    policy,
     pricing,
     promising,
     vouchers,
@@ -225,11 +226,20 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
         return _change_code(request, booking, now=now)
     payer = booking.payer
     initial = (
-        {"name": payer.name, "email": payer.email, "mobile": payer.mobile, "firm": payer.firm}
+        {
+            "name": payer.name,
+            "email": payer.email,
+            "mobile": payer.mobile,
+            "firm": payer.firm,
+            "firm_address": payer.firm_address,
+            "tax_number": payer.tax_number,
+        }
         if payer
         else {}
     )
-    form = DetailsForm(request.POST or None, initial=initial)
+    form = DetailsForm(
+        request.POST or None, initial=initial, needs_express_request=_is_express(booking, now=now)
+    )
     if request.method == "POST" and form.is_valid():
         try:
             checkout.take_details(booking_id=booking.pk, by=GUEST, now=now, **form.cleaned_data)
@@ -251,6 +261,12 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
             )
     return render(
         request, "bookings/details.html", _details_page(booking, form), status=422 if form.errors else 200
+    )
+
+
+def _is_express(booking: Booking, *, now: datetime) -> bool:
+    return policy.needs_express_request(
+        country=booking.location.country, starts_at=booking.starts_at, at=now, is_consumer=True
     )
 
 
@@ -285,7 +301,7 @@ def _change_code(request: HttpRequest, booking: Booking, *, now: datetime) -> Ht
     except NotNow as refusal:
         problem = refusal.sentence
     booking.refresh_from_db()
-    form = DetailsForm(initial=request.POST.dict())
+    form = DetailsForm(initial=request.POST.dict(), needs_express_request=_is_express(booking, now=now))
     context = {**_details_page(booking, form), "code_problem": problem, "code_typed": typed}
     return render(request, "bookings/details.html", context, status=422 if problem else 200)
 

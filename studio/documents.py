@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 from django.utils.translation import gettext as _
@@ -32,13 +33,8 @@ MARGIN = 20  # mm
 POINT, LEADING = 0.3528, 1.45  # a point in mm; the distance of lines in sizes of the letters
 SQUARE = "\N{WHITE SQUARE}"
 MIRRORED = dict(zip("()[]{}<>«»‹›", ")(][}{><»«›‹", strict=True))  # a bracket opens to where the words run
-SILENT = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Mn",
-}  # controls, joiners, variation selectors: dropped where the font has none
+SILENT = {"Cc", "Cf", "Cs"}  # controls, joiners, direction marks: they have done their work
+MARKS = {"Co", "Mn"}  # variation selectors and the like: dropped where the font has none
 logging.getLogger("fpdf").setLevel(logging.ERROR)
 logging.getLogger("fontTools").setLevel(logging.ERROR)
 
@@ -51,10 +47,11 @@ class Paper(FPDF):  # type: ignore[misc]  # fpdf2's own types are not followed
         self._foot = foot
         self.set_margin(MARGIN)
         self.set_auto_page_break(auto=True, margin=MARGIN + 6)
-        self.add_font(FAMILY, "", FONTS / "DejaVuSans.ttf")
-        self.add_font(FAMILY, "B", FONTS / "DejaVuSans-Bold.ttf")
-        face = self.fonts[FAMILY.lower()]
-        assert isinstance(face, TTFFont)
+        for style, name in {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}.items():
+            self.add_font(FAMILY, style, FONTS / name)
+            face = self.fonts[f"{FAMILY.lower()}{style}"]
+            assert isinstance(face, TTFFont)
+            _let_go_of_file(face, FONTS / name)
         self._letters = frozenset(face.cmap)
         self.set_title(title)
         self.set_author(by)
@@ -195,11 +192,23 @@ class Paper(FPDF):  # type: ignore[misc]  # fpdf2's own types are not followed
         joined = _joined(unicodedata.normalize("NFC", words))
         kept = []
         for letter in joined:
-            if letter == "\n" or ord(letter) in self._letters:
+            kind = unicodedata.category(letter)
+            if letter == "\n" or (ord(letter) in self._letters and kind not in SILENT):
                 kept.append(letter)
-            elif unicodedata.category(letter) not in SILENT:
+            elif kind not in SILENT | MARKS:
                 kept.append(SQUARE)
         return "".join(kept)
+
+
+@lru_cache(maxsize=4)
+def _font(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _let_go_of_file(face: TTFFont, path: Path) -> None:
+    """fpdf2 keeps each font's file open until it is collected; memory serves as well."""
+    face.ttfont.reader.file.close()
+    face.ttfont.reader.file = BytesIO(_font(path))
 
 
 def _reads_from_right(words: str) -> bool:
