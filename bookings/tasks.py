@@ -3,21 +3,9 @@
 from django.utils import timezone
 
 from bookings import (
-    Booking,
-    PaymentMethod,
-    Refund,
-    asking,
-    bookings,
-    calendar_feeds,
-    checkout,
-    from,
-    holds,
-    import,
-    invoices,
-    lifecycle,
-    models,
     asking,
     balances,
+    calendar_feeds,
     checkout,
     holds,
     invoices,
