@@ -29,6 +29,7 @@ from galleries.models import (
     Retouch,
     Version,
 )
+from galleries.retouching import crops
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio import credentials
 from studio.actors import WORKER, Actor
@@ -56,11 +57,17 @@ def approved_versions(gallery: Gallery) -> list[Version]:
 
 
 def finals_of(versions: Iterable[Version]) -> dict[int, dict[str, Rendition]]:
-    """Version id → size → the newest final made of it. A version lacks the sizes not made yet."""
+    """Version id → size → the newest final made of it. A version lacks the sizes not made yet.
+
+    Where a person has set a crop, only the file cut like that counts.
+    """
     wanted = {recipe.name: recipe.version for recipe in FINALS}
+    versions = list(versions)
+    cut = crops.digests_of(versions)
     found: dict[int, dict[str, Rendition]] = {}
-    for row in Rendition.objects.filter(version__in=list(versions), recipe__in=wanted).order_by("id"):
-        if row.recipe_version == wanted[row.recipe]:
+    for row in Rendition.objects.filter(version__in=versions, recipe__in=wanted).order_by("id"):
+        digest = cut.get((row.version_id or 0, row.recipe), row.digest)
+        if row.recipe_version == wanted[row.recipe] and row.digest == digest:
             found.setdefault(row.version_id or 0, {})[row.recipe] = row
     return found
 
@@ -72,7 +79,11 @@ def make_finals(job: Job, now: datetime) -> None:
     if version is None or version.retouch.approved_version_id != version.pk:
         return  # another version was approved meanwhile; its own job makes its files
     renditions.ensure(
-        photo=version.retouch.pick.photo, version=version, recipes=(*FINALS, *PREVIEWS), now=now
+        photo=version.retouch.pick.photo,
+        version=version,
+        recipes=(*FINALS, *PREVIEWS),
+        crops=crops.crops_of(version),
+        now=now,
     )
     done_at = now + timedelta(seconds=time.monotonic() - began)
     finals_made(gallery_id=version.retouch.gallery_id, now=done_at)

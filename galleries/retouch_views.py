@@ -84,7 +84,8 @@ def _user(request: HttpRequest) -> User:
     return request.user
 
 
-def _found(request: HttpRequest, public_id: str) -> tuple[Retouch, Actor]:
+def found_retouch(request: HttpRequest, public_id: str) -> tuple[Retouch, Actor]:
+    """The pick, if this person may see its pictures at its location. Raises Http404."""
     retouch = get_object_or_404(
         Retouch.objects.select_related(
             "pick__photo",
@@ -107,7 +108,7 @@ def _found(request: HttpRequest, public_id: str) -> tuple[Retouch, Actor]:
 @require_safe
 def desk_retouch(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """One pick: before and after, the client's words, the strengths, the guard, the versions."""
-    retouch, _by = _found(request, public_id)
+    retouch, _by = found_retouch(request, public_id)
     return render(request, "galleries/retouch.html", _context(request, retouch))
 
 
@@ -115,7 +116,7 @@ def desk_retouch(request: HttpRequest, public_id: str) -> HttpResponseBase:
 @require_safe
 def retouch_news(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """204 while nothing has changed since `?have=`; else 200, and the page is loaded again."""
-    retouch, _by = _found(request, public_id)
+    retouch, _by = found_retouch(request, public_id)
     if request.GET.get("have") == _tally(retouch):
         return HttpResponse(status=204)
     return HttpResponse(_tally(retouch), content_type="text/plain")
@@ -133,7 +134,7 @@ def _tally(retouch: Retouch) -> str:
 def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
     gallery, photo = retouch.gallery, retouch.pick.photo
     versions = list(retouch.versions.order_by("-number"))
-    version = _wanted(request, retouch, versions)
+    version = wanted_version(request, retouch, versions)
     family = list(gallery.retouches.select_related("pick__photo").prefetch_related("pick__photo__renditions"))
     place = next(i for i, row in enumerate(family) if row.pk == retouch.pk)
     notes = list(photo.notes.select_related("version"))
@@ -177,8 +178,9 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
     }
 
 
-def _wanted(request: HttpRequest, retouch: Retouch, versions: list[Version]) -> Version | None:
-    named = request.GET.get("version", "")
+def wanted_version(request: HttpRequest, retouch: Retouch, versions: list[Version]) -> Version | None:
+    """The version asked for, else the approved one, else the newest."""
+    named = request.GET.get("version") or request.POST.get("version") or ""
     chosen = next((row for row in versions if str(row.number) == named), None)
     return chosen or retouch.approved_version or (versions[0] if versions else None)
 
@@ -192,7 +194,7 @@ def _sliders(version: Version | None) -> list[tuple[workbench.Slider, float]]:
 @require_safe
 def retouch_preview(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """The draft at these strengths at screen size, made now and kept nowhere."""
-    retouch, _by = _found(request, public_id)
+    retouch, _by = found_retouch(request, public_id)
     screen = pictures.of(retouch.pick.photo, SCREEN.name)
     if screen is None:
         raise Http404
@@ -275,7 +277,7 @@ def _version(request: HttpRequest, retouch: Retouch) -> Version:
 @require_POST
 def retouch_do(request: HttpRequest, public_id: str, deed: str) -> HttpResponse:
     """Do one thing with a retouch, then show it again; after an approval the next one in the queue."""
-    retouch, by = _found(request, public_id)
+    retouch, by = found_retouch(request, public_id)
     if deed not in DEEDS:
         raise Http404
     try:
@@ -294,7 +296,7 @@ def retouch_do(request: HttpRequest, public_id: str, deed: str) -> HttpResponse:
 @require_POST
 def hand_in(request: HttpRequest, public_id: str) -> HttpResponse:
     """A finished file made elsewhere, sent by a plain form; it is checked like every upload and then measured."""
-    retouch, by = _found(request, public_id)
+    retouch, by = found_retouch(request, public_id)
     file = request.FILES.get("file")
     if file is None or file.size is None:
         messages.warning(request, _("Choose the file first."))

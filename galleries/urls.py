@@ -3,6 +3,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from galleries import (
     card_views,
     choosing_views,
+    crop_views,
     cull_views,
     delivery_views,
     finishing_views,
@@ -131,6 +132,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("desk/retouching/", retouch_views.retouch_queue, name="retouch_queue"),
     path("desk/retouching/<str:public_id>/", retouch_views.desk_retouch, name="desk_retouch"),
+    path("desk/retouching/<str:public_id>/crop/", crop_views.crop, name="crop"),
+    path("desk/retouching/<str:public_id>/crop/place", crop_views.crop_place, name="crop_place"),
+    path("desk/retouching/<str:public_id>/crop/save", crop_views.crop_save, name="crop_save"),
     path("desk/retouching/<str:public_id>/news", retouch_views.retouch_news, name="retouch_news"),
     path("desk/retouching/<str:public_id>/preview", retouch_views.retouch_preview, name="retouch_preview"),
     path("desk/retouching/<str:public_id>/hand-in", retouch_views.hand_in, name="retouch_hand_in"),

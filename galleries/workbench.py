@@ -24,6 +24,7 @@ from galleries.workroom import workroom
 from studio import storage
 
 if TYPE_CHECKING:
+    from galleries.imaging.crop import Head
     from galleries.imaging.retouch import Parameters
     from galleries.imaging.sketch import Sketch
 
@@ -189,6 +190,25 @@ def preview(
     last few pictures; moving a slider then only adds it up.
     """
     return _sketch(screen_key, may_find_face).jpeg(_parameters(wanted, cast))
+
+
+def head_of(screen_key: str) -> "Head | None":
+    """The largest head on a SCREEN rendition (ours, so it is read right here), in its pixels. Kept nowhere.
+
+    None without a face or without the models.
+    """
+    import numpy as np
+    import pyvips
+
+    from galleries.imaging import faces
+
+    if not faces.are_available():
+        return None
+    with workroom() as room:
+        source = storage.fetch_to(storage.derived(), screen_key, room)
+        shown = pyvips.Image.new_from_file(str(source)).colourspace("srgb").extract_band(0, n=3)
+        found = faces.find(np.ascontiguousarray(shown.numpy()))
+    return found[0].head if found else None
 
 
 def _sketch(screen_key: str, may_find_face: bool) -> "Sketch":

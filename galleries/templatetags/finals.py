@@ -19,7 +19,7 @@ def final_picture(file: DeliveredFile, size: str, alt: str = "", css: str = "") 
     made = file.rendition
     shown = (
         Rendition.objects.filter(photo=made.photo_id, version=made.version_id, recipe=PREVIEW[size])
-        .order_by("-recipe_version")
+        .order_by("-recipe_version", "-id")
         .first()
         or made
     )
