@@ -7,7 +7,10 @@ from django.contrib import admin
 from galleries.models import CropSpec
 from studio.admin import OwnersOnly
 
-SpecBase = admin.ModelAdmin[CropSpec] if TYPE_CHECKING else admin.ModelAdmin
+if TYPE_CHECKING:  # generic for the type checker only
+    SpecBase = admin.ModelAdmin[CropSpec]
+else:
+    SpecBase = admin.ModelAdmin
 
 
 @admin.register(CropSpec)

@@ -24,6 +24,8 @@ from studio.models import Role
 
 NAMES = {"square": gettext_lazy("Square · LinkedIn, Teams, Zoom"), "portrait": gettext_lazy("Portrait · 4:5")}
 
+LIVE = {"headroom_missing"}
+
 
 def _subject(request: HttpRequest, public_id: str) -> tuple[Retouch, Version, str]:
     """The pick, the version on show, and which of the cropped finals is meant."""
@@ -64,7 +66,7 @@ def crop(request: HttpRequest, public_id: str) -> HttpResponseBase:
         "preset": request.GET.get("preset", ""),
         "fields": _fields(place),
         "advice": advice,
-        "notes": [CROP_NOTES[note] for note in advice.notes if note in CROP_NOTES],
+        "notes": [(CROP_NOTES[note], note in LIVE) for note in advice.notes if note in CROP_NOTES],
         "may_find_face": retouching.may_find_face(retouch.gallery),
         "facts": _facts(advice.place, advice, version, recipe),
         "is_in_work": retouch.gallery.status in IN_WORK,
@@ -111,7 +113,10 @@ def crop_place(request: HttpRequest, public_id: str) -> JsonResponse:
             "top": place.top * 100,
             "width": place.width * 100,
             "rotation": place.rotation,
-            "notes": [str(CROP_NOTES[note]) for note in advice.notes if note in CROP_NOTES],
+            # what the guides say while the frame moves is not said twice
+            "notes": [
+                str(CROP_NOTES[note]) for note in advice.notes if note in CROP_NOTES and note not in LIVE
+            ],
         }
     )
 

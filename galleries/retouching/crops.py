@@ -231,5 +231,5 @@ CROP_NOTES: dict[str, str | Promise] = {
     ),
     "tight": gettext_lazy("The head fills nearly all of the height."),
     "off_centre": gettext_lazy("The picture ends before the head is in the middle."),
-    "tilted": gettext_lazy("The head is tilted by more than three degrees; it is levelled by three."),
+    "tilted": gettext_lazy("The head is tilted by more than the three degrees a crop levels."),
 }
