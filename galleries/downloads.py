@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
@@ -52,9 +53,14 @@ def current_delivery(gallery: Gallery, *, now: datetime) -> Delivery | None:
     return gallery.deliveries.order_by("is_partial", "-number").first()
 
 
+def shown_of(delivery: Delivery) -> "QuerySet[DeliveredFile]":
+    """The files of a delivery without pictures that were taken back since."""
+    return delivery.files.filter(rendition__photo__withdrawn_at=None)
+
+
 def files_of(delivery: Delivery, size: str = "") -> list[DeliveredFile]:
     """The files of a delivery in the order of the picks, all or of one size."""
-    rows = delivery.files.select_related("rendition")
+    rows = shown_of(delivery).select_related("rendition")
     return list(rows.filter(rendition__recipe=size) if size else rows)
 
 

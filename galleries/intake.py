@@ -279,7 +279,7 @@ def _taken(candidate: Candidate, rows: Sequence[Rendition], *, now: datetime) ->
         public_id=upload.public_id,  # known before the row, so that its folder survives a second try
         gallery=gallery,
         number=(gallery.photos.aggregate(last=Max("number"))["last"] or 0) + 1,
-        name=_told_apart(gallery, upload.name),
+        name=told_apart(gallery, upload.name),
         width=picture.width,
         height=picture.height,
         dominant_colour=picture.rendering.dominant_colour,
@@ -445,7 +445,7 @@ def _facts(picture: Accepted, gallery: Gallery) -> dict[str, Any]:
     }
 
 
-def _told_apart(gallery: Gallery, name: str) -> str:
+def told_apart(gallery: Gallery, name: str) -> str:
     """The name, or `IMG_1 (2).jpg` where the gallery has one of that name with other bytes."""
     taken = {known.casefold() for known in gallery.photos.values_list("name", flat=True)}
     if name.casefold() not in taken:

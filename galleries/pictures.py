@@ -40,6 +40,8 @@ def may_client_see(rendition: Rendition, *, now: datetime) -> bool:
     """Whether the holder of this gallery's link may see the rendition now."""
     photo = rendition.photo
     gallery = photo.gallery
+    if photo.withdrawn_at is not None:  # shown to the wrong client once: nothing of it is a client's any more
+        return False
     if rendition.version is not None:
         return _may_client_see_version(rendition, rendition.version, gallery, now=now)
     if not (photo.is_published or _is_shown_retouched(photo)) or photo.is_hidden:

@@ -30,7 +30,7 @@ from studio.models import Studio
 
 WANTED: tuple[Recipe, ...] = (*PROOFS, SCREEN)  # what every photo has as soon as it is accepted
 ASKED = "asked"  # parameter of a job: the recipe somebody asked for
-_LOCK_CLASS = 0x52454E  # "REN": our part of the advisory lock numbers
+LOCK_CLASS = 0x52454E  # "REN": our part of the advisory lock numbers
 
 
 def wanted_by(gallery: Gallery) -> tuple[Recipe, ...]:
@@ -47,6 +47,10 @@ def is_money_open(gallery: Gallery) -> bool:
 
 class NoOriginal(jobs.JobRefused):
     """The bytes a rendition would be made from are archived, erased or damaged."""
+
+
+class Moved(Exception):
+    """The photo went to another booking meanwhile: what would be made carries the old one's mark. Try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +108,16 @@ def ensure(
     """The photo's (or the version's) renditions by these recipes, in their order; missing ones are made now.
 
     Must run in an `images` worker and outside a transaction. `crops` by recipe name and `head` are in upright pixels
-    of the picture. Raises NoOriginal or JobRefused when trying again cannot help, StorageError when it can.
+    of the picture. Raises Moved, NoOriginal or JobRefused when trying again cannot help, StorageError when it can.
     """
     look = look_of(photo.gallery)
     digests = {
         recipe.name: digest(recipe, parameters_of(recipe, look, crops=crops, head=head)) for recipe in recipes
     }
     if _missing(photo, version, recipes, digests):
-        with _one_at_a_time(photo.pk):
+        with one_at_a_time(photo.pk):
+            if Photo.objects.values_list("gallery_id", flat=True).get(pk=photo.pk) != photo.gallery_id:
+                raise Moved(f"photo {photo.pk} went to another booking meanwhile")
             folder = folder_of(photo.gallery, photo.public_id)
             clear_strays(folder)
             missing = _missing(photo, version, recipes, digests)
@@ -267,21 +273,21 @@ def state_missing(*, gallery: Gallery, now: datetime) -> int:
 
 
 @contextmanager
-def _one_at_a_time(photo_id: int) -> Iterator[None]:
+def one_at_a_time(photo_id: int) -> Iterator[None]:
     """Only one worker makes a photo's files at a time, so that strays can be told from work going on."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [_LOCK_CLASS, photo_id % 2**31])
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_CLASS, photo_id % 2**31])
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, photo_id % 2**31])
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, photo_id % 2**31])
 
 
 def clear_strays(folder: str) -> int:
     """Delete files of a photo's folder that no row names: what a killed worker stored last. Returns how many.
 
-    Only under `_one_at_a_time`, or before the photo exists: a file stored a moment ago has no row yet either.
+    Only under `one_at_a_time`, or before the photo exists: a file stored a moment ago has no row yet either.
     """
     keys = {found.key for found in storage.listed(storage.derived(), f"{folder}/")}
     named = set(Rendition.objects.filter(key__in=keys).values_list("key", flat=True))

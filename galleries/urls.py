@@ -7,6 +7,7 @@ from galleries import (
     cull_views,
     delivery_views,
     finishing_views,
+    moving_views,
     pictures,
     promise_views,
     retouch_views,
@@ -86,6 +87,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         together_views.selection,
         name="selection",
     ),
+    # a frame in the wrong booking
+    path("desk/galleries/<str:public_id>/wrong/", moving_views.wrong_booking, name="wrong_booking"),
+    path("desk/galleries/<str:public_id>/wrong/move", moving_views.frames_move, name="frames_move"),
+    path("desk/galleries/<str:public_id>/wrong/hide", moving_views.leak_hide, name="leak_hide"),
+    path("desk/leaks/<str:public_id>/", moving_views.leak, name="leak"),
+    path("desk/leaks/<str:public_id>/do", moving_views.leak_do, name="leak_do"),
     # a whole card, its tray, slates and clocks
     path("desk/cards/", card_views.card_list, name="cards"),
     path("desk/cards/new", card_views.card_new, name="card_new"),

@@ -95,7 +95,9 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
     if current is not None:
         by_position: dict[int, dict[str, DeliveredFile]] = {}
         versions = {}
-        for file in current.files.select_related("rendition__version__retouch", "rendition__photo"):
+        for file in downloads.shown_of(current).select_related(
+            "rendition__version__retouch", "rendition__photo"
+        ):
             by_position.setdefault(file.position, {})[file.rendition.recipe] = file
             versions[file.position] = file.rendition.version
             total += file.rendition.size
@@ -146,7 +148,8 @@ def gallery_file(request: HttpRequest, public_id: str, file_id: int) -> HttpResp
     now = timezone.now()
     found, credential = open_gallery(request, public_id, now=now)
     current = downloads.current_delivery(found, now=now)
-    file = current.files.select_related("rendition").filter(pk=file_id).first() if current else None
+    rows = downloads.shown_of(current).select_related("rendition") if current else None
+    file = rows.filter(pk=file_id).first() if rows is not None else None
     if file is None:
         raise Http404
     # ?here: a script of the page wants the bytes from this site (the policy allows no other)

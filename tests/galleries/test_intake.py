@@ -240,7 +240,7 @@ def test_the_same_bytes_twice_at_once_make_one_photo(real_connections, gallery: 
 def test_frames_that_come_together_get_each_number_once(
     real_connections, gallery: Gallery, monkeypatch
 ) -> None:
-    told_apart = intake._told_apart
+    told_apart = intake.told_apart
 
     def slowly(
         gallery: Gallery, name: str
@@ -248,7 +248,7 @@ def test_frames_that_come_together_get_each_number_once(
         time.sleep(0.2)
         return told_apart(gallery, name)
 
-    monkeypatch.setattr(intake, "_told_apart", slowly)
+    monkeypatch.setattr(intake, "told_apart", slowly)
     for shade in range(8):
         receive(gallery, picture(width=60 + shade), "same.jpg")
     real_connections.run([work] * 4)

@@ -22,7 +22,7 @@ from django.utils import timezone
 from bookings.mine_views import address_key
 from bookings.models import ArtistAsk
 from bookings.statuses import BookingStatus
-from galleries.models import Card, Pick, Retouch, Upload
+from galleries.models import Card, Leak, Pick, Retouch, Upload
 from studio import credentials
 from studio.actors import WORKER
 from studio.models import Credential, Message, Role
@@ -151,6 +151,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         by=WORKER,
         now=now,
     )
+    leak = Leak.objects.create(photo=photo, gallery=gallery, hidden_at=now, hidden_by="Ana")
     card = Card.objects.create(location=place, created_at=now)
     message = begin(
         Message(name="x", to_address="a@b.example", body_text="x", due_at=now, created_at=now),
@@ -199,6 +200,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         "retouch": retouch.public_id,
         "upload": upload.public_id,
         "card": card.public_id,
+        "leak": leak.public_id,
         "message": message.public_id,
         "waiting": waits.public_id,
         "resource": resource.public_id,

@@ -105,7 +105,7 @@ def gps_exif() -> bytes:
     return exif(entries)
 
 
-def dng(width: int = 640, height: int = 480, *, preview: bytes = b"", cut: int = 0) -> bytes:
+def dng(width: int = 640, height: int = 480, *, preview: bytes = b"", cut: int = 0, taken: str = "") -> bytes:
     """An uncompressed 16-bit DNG of a colour ramp (RGGB), with an embedded JPEG preview when given."""
     ys, xs = np.mgrid[0:height, 0:width]
     sensor = (400 + 3000 * xs / width + 500 * ys / height).astype("<u2")
@@ -133,6 +133,8 @@ def dng(width: int = 640, height: int = 480, *, preview: bytes = b"", cut: int =
         (50721, 10, 9, matrix),
         (50778, 3, 1, struct.pack("<H", 21)),
     ]
+    if taken:  # DateTime of the first directory, which cameras write beside the one in the Exif directory
+        entries.append((306, 2, 20, taken.encode() + b"\0"))
     if preview:
         entries.append((330, 4, 1, b"SUBD"))
     at = len(exif([*entries, (273, 4, 1, bytes(4))]))
