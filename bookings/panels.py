@@ -24,7 +24,7 @@ FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 DAY = FRONT | {Role.ARTIST}
 
 desk.link("desk_bookings", label=_("Bookings"), order=10, roles=FRONT)
-desk.link("desk_papers", label=_("Questions and papers"), order=70, roles=FRONT)
+desk.link("desk_papers", label=_("Papers"), order=70, roles=FRONT)
 desk.link("desk_receipts", label=_("Money"), order=45, roles=FRONT)
 desk.link("desk_waiting", label=_("Waiting list"), order=15, roles=FRONT)
 desk.link("desk_people", label=_("People and rooms"), order=40, roles=FRONT)

@@ -182,8 +182,9 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
             return redirect("booking", public_id)
     week = int(raw) if (raw := request.GET.get("week", "0")).isdecimal() and len(raw) < 4 else 0
     first_on = now.astimezone(zone).date() + timedelta(days=WEEK * week)
+    cast = holds.cast_of(found)
     slots = availability.cast_slots(
-        holds.cast_of(found),
+        cast,
         first_on=first_on,
         last_on=first_on + timedelta(days=WEEK - 1),
         now=now,
@@ -195,6 +196,7 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
         "days": by_day(slots, zone),
         "nearby": nearby,
         "may_move": lifecycle.may_move(found, now=now),
+        "before_camera": cast.chain.shoot_begins,
         "previous": f"?week={week - 1}" if week else "",
         "next": f"?week={week + 1}" if (week + 1) * WEEK <= found.session_type.horizon_days else "",
         "first_on": first_on,

@@ -48,6 +48,7 @@ from bookings.stripe_gateway import BadSignature, GatewayError
 from bookings.taxes import taxes_of
 from studio import credentials, storage, throttles
 from studio.actors import Actor, ActorKind
+from studio.models import Location
 
 HELD_HERE = "holds"  # session key: the bookings this browser holds, before any link was mailed
 WEEK = 7
@@ -64,6 +65,8 @@ def home(request: HttpRequest) -> HttpResponse:
         {
             "session_types": session_types.prefetch_related("add_ons", "locations"),
             "studio_now": holds.studio_now(),
+            "places": Location.objects.filter(is_active=True),
+            "promise": promising.next_promise(now=timezone.now()),
             "extras": extras.rendered_home(request, timezone.now()),
         },
     )
@@ -89,7 +92,7 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
     first_on = today + timedelta(days=WEEK * choice.week_number)
     horizon = today + timedelta(days=choice.session_type.horizon_days)
     add_ons = choice.add_ons
-    problem = ""
+    problem, cast = "", None
     try:
         cast = availability.cast_of(session_type=choice.session_type, location=place, add_ons=add_ons)
         found = availability.cast_slots(
@@ -116,6 +119,7 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
         "problem": problem,
         "add_ons": add_ons,
         "may_pay_at_studio": may_pay_at_studio(choice.session_type),
+        "before_camera": cast.chain.shoot_begins if cast else 0,
         "form_token": uuid.uuid4(),
         "hold_url": reverse("hold", args=[choice.session_type.slug]),
         "wait_url": reverse("wait", args=[choice.session_type.slug]) + _week_link(choice, 0),

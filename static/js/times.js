@@ -6,13 +6,16 @@ function own(root) {
   const zone = note.dataset.ownZone;
   const read = (at, timeZone) =>
     new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", weekday: "short", timeZone }).format(at);
+  const clock = (text) => text.split(/,? /).at(-1);
   const slots = [...root.querySelectorAll("[data-at]")];
   const differs = slots.some((slot) => read(new Date(slot.dataset.at), mine) !== read(new Date(slot.dataset.at), zone));
   if (!differs) return;
   note.hidden = false;
   for (const slot of slots) {
     const small = document.createElement("small");
-    small.textContent = read(new Date(slot.dataset.at), mine);
+    const own = read(new Date(slot.dataset.at), mine);
+    const here = read(new Date(slot.dataset.at), zone);
+    small.textContent = own.slice(0, 3) === here.slice(0, 3) ? clock(own) : own; // the weekday only where it differs
     slot.append(small);
   }
 }
