@@ -12,8 +12,8 @@ from django.db import transaction
 
 from bookings.models import Refund
 from bookings.statuses import RefundStatus
-from galleries import deadlines
-from galleries.models import Gallery, LatePolicy
+from galleries import deadlines, farewells
+from galleries.models import FarewellKind, Gallery, LatePolicy
 from galleries.statuses import GalleryStatus
 from studio import credentials
 from studio.actors import Actor
@@ -97,6 +97,9 @@ def renew(*, gallery_id: int, by: Actor, now: datetime) -> bool:
     gallery = deadlines.locked(gallery_id)
     if gallery.finals_expire_at is None or gallery.finals_expire_at > now + RENEW_WITHIN:
         return False
+    if farewells.is_gone(gallery):
+        return False
+    farewells.call_off(gallery, FarewellKind.FINALS, now=now)
     before, gallery.finals_expire_at = gallery.finals_expire_at, now + RENEWED_FOR
     gallery.expiry_warned = None
     gallery.save(update_fields=["finals_expire_at", "expiry_warned"])

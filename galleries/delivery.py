@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings import ledger
-from galleries import breaches, deadlines, jobs, renditions
-from galleries.imaging.recipes import FINALS, PREVIEWS
+from galleries import breaches, deadlines, farewells, jobs, renditions
+from galleries.imaging.recipes import EXTRA_FINALS, FINAL_GREY, FINAL_PRINT, FINALS, PREVIEWS, Recipe
 from galleries.models import (
     DeliveredFile,
     Delivery,
@@ -33,12 +33,14 @@ from galleries.retouching import crops
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio import credentials
 from studio.actors import WORKER, Actor
+from studio.models import Studio
 from studio.outbox import queue_message
 from studio.transitions import move
 
 FINALS_LIVE = timedelta(days=365)
 THANK_AFTER = timedelta(days=2)
-SIZES = tuple(recipe.name for recipe in FINALS)
+SIZES = tuple(recipe.name for recipe in FINALS)  # without these nothing is delivered
+ALL_SIZES = tuple(recipe.name for recipe in (*FINALS, *EXTRA_FINALS))
 
 
 class NotReady(Exception):
@@ -61,15 +63,32 @@ def finals_of(versions: Iterable[Version]) -> dict[int, dict[str, Rendition]]:
 
     Where a person has set a crop, only the file cut like that counts.
     """
-    wanted = {recipe.name: recipe.version for recipe in FINALS}
+    wanted = {recipe.name: recipe.version for recipe in (*FINALS, *EXTRA_FINALS)}
     versions = list(versions)
     cut = crops.digests_of(versions)
     found: dict[int, dict[str, Rendition]] = {}
-    for row in Rendition.objects.filter(version__in=versions, recipe__in=wanted).order_by("id"):
+    rows = Rendition.objects.filter(version__in=versions, recipe__in=wanted, erased_at=None)
+    for row in rows.order_by("id"):
         digest = cut.get((row.version_id or 0, row.recipe), row.digest)
         if row.recipe_version == wanted[row.recipe] and row.digest == digest:
             found.setdefault(row.version_id or 0, {})[row.recipe] = row
     return found
+
+
+def extra_finals_of(gallery: Gallery) -> list[Recipe]:
+    """The sizes beyond the usual ones that this session gets: as its type says, else as the studio says.
+
+    They are made with the others; a switch that is turned on later changes what is approved from then on.
+    """
+    kind, studio = gallery.shoot.booking.session_type, Studio.objects.first()
+    wanted = []
+    for recipe, of_kind, of_studio in (
+        (FINAL_PRINT, kind.makes_print, studio is not None and studio.makes_print),
+        (FINAL_GREY, kind.makes_black_and_white, studio is not None and studio.makes_black_and_white),
+    ):
+        if of_studio if of_kind is None else of_kind:
+            wanted.append(recipe)
+    return wanted
 
 
 @jobs.handler(JobKind.FINALS)
@@ -81,7 +100,7 @@ def make_finals(job: Job, now: datetime) -> None:
     renditions.ensure(
         photo=version.retouch.pick.photo,
         version=version,
-        recipes=(*FINALS, *PREVIEWS),
+        recipes=(*FINALS, *extra_finals_of(version.retouch.gallery), *PREVIEWS),
         crops=crops.crops_of(version),
         now=now,
     )
@@ -173,7 +192,9 @@ def _try_to_deliver(gallery_id: int, *, by: Actor, now: datetime, words: str) ->
     move(Gallery, gallery.pk, "deliver", by=by, now=now, **fields)
     delivery = release(gallery, approved_versions(gallery), by=by, now=now, words=words)
     deadlines.stop(gallery_id=gallery.pk, now=now)
-    _tell_client(gallery, delivery, is_first=is_first, now=now)
+    kept = None if is_first else farewells.replaced(gallery, now=now)
+    old_until = kept.due_at if kept else None
+    _tell_client(gallery, delivery, is_first=is_first, old_until=old_until, now=now)
     return True, ""
 
 
@@ -242,7 +263,8 @@ def release(
             name=f"{stem}-{position:02d}-{size}.jpg",
         )
         for position, version in enumerate(versions, start=1)
-        for size in SIZES
+        for size in ALL_SIZES
+        if size in made[version.pk]
     )
     return delivery
 
@@ -277,7 +299,19 @@ def _ask_for_balance(gallery: Gallery, due: int, *, now: datetime) -> None:
         )
 
 
-def _tell_client(gallery: Gallery, delivery: Delivery, *, is_first: bool, now: datetime) -> None:
+def changed_since(delivery: Delivery) -> list[int]:
+    """Which pictures of a delivery differ from the whole one before it, by their position; all are new in the first."""
+    before = delivery.gallery.deliveries.filter(is_partial=False, number__lt=delivery.number).last()
+    if before is None:
+        return []
+    had = list(before.files.values_list("rendition", flat=True))
+    files = delivery.files.filter(rendition__recipe__in=SIZES).exclude(rendition__in=had)
+    return sorted(set(files.values_list("position", flat=True)))
+
+
+def _tell_client(
+    gallery: Gallery, delivery: Delivery, *, is_first: bool, old_until: datetime | None, now: datetime
+) -> None:
     """The mail with the link; when they come late it says so first."""
     late = gallery.breaches.order_by("-deliver_by").first() if is_first else None
     sitter = deadlines.sitter_of(gallery)
@@ -290,7 +324,15 @@ def _tell_client(gallery: Gallery, delivery: Delivery, *, is_first: bool, now: d
         "gallery_delivered" if is_first else "gallery_delivered_again",
         to=sitter,
         about=gallery,
-        context={"gallery": gallery, "delivery": delivery, "link": link.url, "late": late},
+        context={
+            "gallery": gallery,
+            "delivery": delivery,
+            "link": link.url,
+            "late": late,
+            "changed": changed_since(delivery),
+            "old_until": old_until,
+            "location": gallery.shoot.booking.location,
+        },
         now=now,
         once=f"delivered:{gallery.pk}:{delivery.number}",
     )

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Max, Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import formats, timezone
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from galleries import afterwards, deadlines, delivery, locks
 from galleries.models import Download, Gallery
+from galleries.statuses import GalleryStatus
 from galleries.together_views import gallery_for
 from studio import credentials, workdays
 from studio.access import staff
@@ -92,9 +93,24 @@ def gallery_delivery(request: HttpRequest, public_id: str) -> HttpResponse:
         and gallery.finals_expire_at <= now + afterwards.RENEW_WITHIN,
         "zone": ZoneInfo(gallery.shoot.booking.location.zone),
         "people": retouchers(),
+        "may_share": gallery.status not in (GalleryStatus.OPEN, GalleryStatus.CANCELLED),
+        "again": request.session.pop("share_again", {}).get(gallery.public_id),
+        "kept": originals_of(gallery),
+        "farewells": gallery.farewells.all(),
         "now": now,
     }
     return render(request, "galleries/delivery.html", context)
+
+
+def originals_of(gallery: Gallery) -> dict[str, int] | None:
+    """How many files of the originals there are, how many of them in the archive and how many erased."""
+    live = Q(erased_at=None, expired_at=None)
+    found = gallery.files.aggregate(
+        all=Count("pk"),
+        archived=Count("pk", filter=live & Q(archived_at__isnull=False)),
+        erased=Count("pk", filter=~live),
+    )
+    return found if found["all"] else None
 
 
 def retouchers() -> list[User]:

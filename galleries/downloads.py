@@ -17,9 +17,9 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 
-from galleries import ranges
+from galleries import locks, ranges
 from galleries.archive import ArchivePlan, Entry, clean_names
-from galleries.models import DeliveredFile, Delivery, Download, Gallery, Rendition
+from galleries.models import DeliveredFile, Delivery, Download, FarewellKind, Gallery, Rendition
 from galleries.statuses import GalleryStatus
 from studio import storage
 from studio.models import Credential
@@ -54,8 +54,40 @@ def current_delivery(gallery: Gallery, *, now: datetime) -> Delivery | None:
 
 
 def shown_of(delivery: Delivery) -> "QuerySet[DeliveredFile]":
-    """The files of a delivery without pictures that were taken back since."""
-    return delivery.files.filter(rendition__photo__withdrawn_at=None)
+    """The files of a delivery without pictures that were taken back since, and without what was erased."""
+    return delivery.files.filter(rendition__photo__withdrawn_at=None, rendition__erased_at=None)
+
+
+def replaced_files(gallery: Gallery, *, now: datetime) -> tuple[list[DeliveredFile], datetime | None]:
+    """Files of earlier deliveries that a change replaced and that are still kept, with the day they go.
+
+    A download that began before the change was delivered goes on; the page offers them under "before the change".
+    """
+    current = current_delivery(gallery, now=now)
+    open_one = gallery.farewells.filter(
+        kind=FarewellKind.REPLACED, done_at=None, called_off_at=None, due_at__gt=now
+    ).first()
+    if current is None or open_one is None:
+        return [], None
+    here = current.files.values("rendition")
+    older = DeliveredFile.objects.filter(
+        delivery__gallery=gallery, delivery__is_partial=False, delivery__number__lt=current.number
+    )
+    rows = older.exclude(rendition__in=here).filter(
+        rendition__erased_at=None, rendition__photo__withdrawn_at=None
+    )
+    return list(
+        rows.select_related("rendition", "delivery").order_by("-delivery__number", "position", "id")
+    ), open_one.due_at
+
+
+def file_of(gallery: Gallery, file_id: int, *, now: datetime) -> DeliveredFile | None:
+    """One file the client may fetch now: of the current delivery, or one that a change replaced a while ago."""
+    current = current_delivery(gallery, now=now)
+    if current is None:
+        return None
+    found = shown_of(current).select_related("rendition").filter(pk=file_id).first()
+    return found or next((file for file in replaced_files(gallery, now=now)[0] if file.pk == file_id), None)
 
 
 def files_of(delivery: Delivery, size: str = "") -> list[DeliveredFile]:
@@ -104,7 +136,7 @@ def issue(file: DeliveredFile, *, gallery: Gallery, credential: Credential, now:
 
     Nobody can take such an address back, so a gallery with a PIN has none.
     """
-    if gallery.pin_hash:
+    if locks.pin_of(gallery, credential):
         return ""
     made = file.rendition
     url = storage.presigned_url(storage.derived(), made.key, name=file.name, content_type="image/jpeg")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 
 from galleries import cards, renditions
 from galleries.models import (
@@ -66,7 +66,15 @@ def acknowledged_bytes_are_kept(now: datetime) -> Iterator[str]:
     files = PhotoFile.objects.filter(erased_at=None, archived_at=None, expired_at=None)
     for file in files.iterator():
         yield from _differs(f"photo file {file.pk}", store, file.key, file.size, file.sha256)
-    for version in Version.objects.filter(store="originals").iterator():
+    cold = storage.archive()
+    for file in PhotoFile.objects.filter(
+        erased_at=None, expired_at=None, archived_at__isnull=False
+    ).iterator():
+        if cold is None:
+            yield f"photo file {file.pk} lies in {file.archived_where}, and no ARCHIVE_URL is set"
+        else:
+            yield from _differs(f"archived photo file {file.pk}", cold, file.key, file.size, file.sha256)
+    for version in Version.objects.filter(store="originals", erased_at=None).iterator():
         yield from _differs(f"version {version.pk}", store, version.key, version.size, version.output_sha256)
     for upload in Upload.objects.filter(status=UploadStatus.ACCEPTED, is_duplicate=True).iterator():
         if not PhotoFile.objects.filter(gallery=upload.gallery_id, sha256=upload.sha256).exists():
@@ -126,12 +134,17 @@ def objects_and_rows_agree(now: datetime) -> Iterator[str]:
     """Objects younger than a minute may still wait for their row, and rows for their object's deletion."""
     yield from _agree("originals", storage.originals(), _original_keys(), _passing_keys(now), now=now)
     yield from _agree("derived", storage.derived(), _derived_keys(), set(), now=now)
+    if (cold := storage.archive()) is not None:
+        archived = PhotoFile.objects.filter(erased_at=None, expired_at=None, archived_at__isnull=False)
+        passing = PhotoFile.objects.filter(erased_at=None, archived_at=None)  # on their way there or back
+        keys = set(archived.values_list("key", flat=True))
+        yield from _agree("archive", cold, keys, set(passing.values_list("key", flat=True)), now=now)
 
 
 def _original_keys() -> set[str]:
     kept = PhotoFile.objects.filter(erased_at=None, archived_at=None, expired_at=None)
     files = kept.values_list("key", flat=True)
-    versions = Version.objects.filter(store="originals").values_list("key", flat=True)
+    versions = Version.objects.filter(store="originals", erased_at=None).values_list("key", flat=True)
     held = [UploadStatus.CHECKING, UploadStatus.SORTING, UploadStatus.FILED]
     checking = Upload.objects.filter(status__in=held).values_list("key", flat=True)
     finished = FinishedFile.objects.values_list("upload__key", flat=True)
@@ -142,17 +155,23 @@ def _passing_keys(now: datetime) -> set[str]:
     """Keys that may hold bytes or not: uploads under way with their tails on S3, and what a sweep deletes next."""
     coming = Upload.objects.filter(status=UploadStatus.RECEIVING).values_list("key", flat=True)
     ended = Upload.objects.filter(finished_at__gte=now - timedelta(minutes=5)).exclude(backend={"gone": True})
-    return {key + tail for key in coming for tail in ("", ".tail0", ".tail1")} | set(
-        ended.values_list("key", flat=True)
+    lately = now - timedelta(hours=3)  # archived or erased: the sweep removes what a killed worker left
+    going = PhotoFile.objects.filter(
+        Q(archived_at__gte=lately) | Q(erased_at__gte=lately) | Q(expired_at__gte=lately)
     )
+    return {key + tail for key in coming for tail in ("", ".tail0", ".tail1")} | {
+        *ended.values_list("key", flat=True),
+        *going.values_list("key", flat=True),
+        *Version.objects.filter(erased_at__gte=lately).values_list("key", flat=True),
+    }
 
 
 def _derived_keys() -> set[str]:
-    made = Rendition.objects.values_list("key", flat=True)
+    made = Rendition.objects.filter(erased_at=None).values_list("key", flat=True)
     covers = Studio.objects.exclude(cover_key="").values_list("cover_key", flat=True)
     views = FinishedFile.objects.exclude(thumb_key="").values_list("thumb_key", flat=True)
     looks = Upload.objects.exclude(look_key="").values_list("look_key", flat=True)
-    versions = Version.objects.filter(store="derived").values_list("key", flat=True)
+    versions = Version.objects.filter(store="derived", erased_at=None).values_list("key", flat=True)
     return {*made, *covers, *views, *looks, *versions}
 
 

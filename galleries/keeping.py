@@ -44,6 +44,14 @@ def _is_as_it_came(file: PhotoFile, *, now: datetime) -> bool:
     return is_good
 
 
+def mark_damaged(file: PhotoFile, *, now: datetime) -> None:
+    """An original is not what was received: it is taken out of all work, and the owners are told."""
+    with transaction.atomic():
+        PhotoFile.objects.filter(pk=file.pk).update(checked_at=now, is_damaged=True)
+        file.checked_at = now
+        _alarm(file, now=now)
+
+
 def _alarm(file: PhotoFile, *, now: datetime) -> None:
     log.error("Original %s is not what was received", file.pk)
     for owner in owners():

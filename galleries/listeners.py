@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from bookings.charges import knows_deliveries
 from bookings.models import Booking, BookingExtra, Client, ExtraKind, Shoot
-from galleries import deadlines, delivery, extra_finals, proofing
+from galleries import deadlines, delivery, extra_finals, proofing, sharing
 from galleries.models import Delivery, Gallery, PauseReason
 from galleries.statuses import GalleryStatus
 from studio.actors import Actor, ActorKind
@@ -105,3 +105,14 @@ def galleries_of(email: str, now: datetime) -> Iterator[Opening]:
         live = seen.filter(whose).filter(Q(finals_expire_at=None) | Q(finals_expire_at__gt=now))
         for gallery in live.order_by("-pk"):
             yield Opening(sitter, _("Your pictures"), "gallery", gallery.public_id)
+
+
+@on_asked
+def shared_galleries(email: str, now: datetime) -> Iterator[Opening]:
+    """What was shared with this address and not taken back, for somebody who is no client."""
+    for public_id, name in sharing.shared_with(email, now=now):
+        live = Gallery.objects.filter(public_id=public_id).exclude(status=GalleryStatus.CANCELLED)
+        if live.filter(Q(finals_expire_at=None) | Q(finals_expire_at__gt=now)).exists():
+            yield Opening(
+                Client(name=name, email=email), _("Pictures that were shared with you"), "gallery", public_id
+            )

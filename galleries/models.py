@@ -539,6 +539,7 @@ class Rendition(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["photo", "version", "recipe", "recipe_version", "digest"],
+                condition=Q(erased_at=None),
                 nulls_distinct=False,
                 name="one_rendition_per_recipe",
             )

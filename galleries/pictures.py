@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from galleries import locks, ranges, renditions
-from galleries.imaging.recipes import FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
+from galleries.imaging.recipes import EXTRA_FINALS, FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Retouch, Version
 from galleries.rights import SEES_PICTURES, roles_at
 from galleries.statuses import GalleryStatus, RetouchStatus
@@ -20,7 +20,7 @@ from studio import credentials, storage
 
 KIND = "rendition"
 CLIENT_SCOPE = "gallery"
-_FINAL_NAMES = frozenset(recipe.name for recipe in FINALS)
+_FINAL_NAMES = frozenset(recipe.name for recipe in (*FINALS, *EXTRA_FINALS))
 _RELEASED = (GalleryStatus.DELIVERED, GalleryStatus.RETOUCHING, GalleryStatus.APPROVING, GalleryStatus.READY)
 
 
@@ -83,7 +83,7 @@ def may_see(request: HttpRequest, rendition: Rendition, *, now: datetime) -> boo
     if roles_at(request.user, gallery) & SEES_PICTURES:
         return True
     credential = credentials.opened(request, scope=CLIENT_SCOPE, target=gallery.public_id, now=now)
-    if credential is None or not locks.is_unlocked(request, gallery):
+    if credential is None or not locks.is_unlocked(request, gallery, credential):
         return False
     return may_client_see(rendition, now=now)
 

@@ -212,7 +212,12 @@ def _missing(
 
 def _found(photo: Photo, version: Version | None, recipe: Recipe, mine: str) -> Rendition | None:
     return Rendition.objects.filter(
-        photo=photo, version=version, recipe=recipe.name, recipe_version=recipe.version, digest=mine
+        photo=photo,
+        version=version,
+        recipe=recipe.name,
+        recipe_version=recipe.version,
+        digest=mine,
+        erased_at=None,
     ).first()
 
 

@@ -6,7 +6,9 @@ from galleries import (
     afterwards,
     alarms,
     cards,
+    coldstore,
     culling,
+    farewells,
     jobs,
     keeping,
     private_notes,
@@ -14,6 +16,7 @@ from galleries import (
     receiving,
     retouching,
     workroom,
+    year_later,
 )
 from studio.background import image_task, only_one, quick_task, ring
 from studio.models import Heartbeat
@@ -51,6 +54,7 @@ def sweep_deadlines() -> None:
         if mine:
             alarms.sweep(now=now)
             afterwards.sweep(now=now)
+            year_later.sweep(now=now)
             private_notes.forget_due(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep_deadlines", defaults={"beat_at": now})
 
@@ -63,3 +67,24 @@ def check_originals() -> None:
         if mine:
             keeping.check_originals(now=now)
             Heartbeat.objects.update_or_create(name="galleries.check_originals", defaults={"beat_at": now})
+
+
+@quick_task
+def put_away() -> None:
+    """Each hour: move originals to the archive, bring back what was asked for, tell and erase what is due."""
+    now = timezone.now()
+    with only_one("galleries.put_away") as mine:
+        if mine:
+            while coldstore.bring_back_next(now=now):
+                pass
+            coldstore.sweep(now=now)
+            farewells.sweep(now=now)
+            Heartbeat.objects.update_or_create(name="galleries.put_away", defaults={"beat_at": now})
+
+
+@quick_task
+def bring_back() -> None:
+    """Bring the originals of one gallery back from the archive, ring again if more wait."""
+    with only_one("galleries.bring_back") as mine:
+        if mine and coldstore.bring_back_next(now=timezone.now()):
+            ring(bring_back)

@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, path, re_path
 
 from galleries import (
+    afterwards_views,
     card_views,
     choosing_views,
     crop_views,
@@ -46,6 +47,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "desk/galleries/<str:public_id>/links/<int:pk>/revoke",
         delivery_views.link_revoke,
         name="gallery_link_revoke",
+    ),
+    path(
+        "gallery/<str:public_id>/year-later", afterwards_views.gallery_year_later, name="gallery_year_later"
+    ),
+    path("reminders/<str:signed>/", afterwards_views.no_more_reminders, name="no_more_reminders"),
+    path("desk/galleries/<str:public_id>/share", afterwards_views.gallery_share, name="gallery_share"),
+    path(
+        "desk/galleries/<str:public_id>/links/<int:pk>/pin",
+        afterwards_views.link_pin,
+        name="gallery_link_pin",
+    ),
+    path(
+        "desk/galleries/<str:public_id>/bring-back",
+        afterwards_views.gallery_bring_back,
+        name="gallery_bring_back",
     ),
     path("desk/galleries/<str:public_id>/pin", delivery_views.gallery_pin, name="gallery_pin"),
     path("desk/galleries/<str:public_id>/renew", delivery_views.gallery_renew, name="gallery_renew"),

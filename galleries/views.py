@@ -7,14 +7,26 @@ from zoneinfo import ZoneInfo
 
 import segno
 from django.contrib import messages
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from galleries import afterwards, deadlines, delivery, downloads, locks, retouching, rights
-from galleries.models import DeliveredFile, Delivery, Gallery
+from galleries import (
+    afterwards,
+    deadlines,
+    delivery,
+    downloads,
+    farewells,
+    locks,
+    retouching,
+    rights,
+    year_later,
+)
+from galleries.models import DeliveredFile, Delivery, Gallery, Rendition
+from galleries.templatetags.finals import PREVIEW
 from studio import credentials
 from studio.actors import Actor
 from studio.models import Credential, User
@@ -44,7 +56,7 @@ def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tupl
         raise Http404
     if credential is None and not rights.roles_at(request.user, gallery) & rights.SEES_PICTURES:
         raise Http404
-    if credential is not None and not locks.is_unlocked(request, gallery):
+    if credential is not None and not locks.is_unlocked(request, gallery, credential):
         raise Locked
     return gallery, credential
 
@@ -85,6 +97,8 @@ USES = {
     "web": _("Web: websites and e-mail"),
     "portrait": _("Portrait 4:5: Instagram, speaker pages"),
     "full": _("Full size: print and press"),
+    "print": _("8 × 10 inch: a print for the wall"),
+    "black-and-white": _("Black and white, full size"),
 }
 
 
@@ -95,9 +109,11 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
     if current is not None:
         by_position: dict[int, dict[str, DeliveredFile]] = {}
         versions = {}
-        for file in downloads.shown_of(current).select_related(
-            "rendition__version__retouch", "rendition__photo"
-        ):
+        previews = Rendition.objects.filter(recipe__in=PREVIEW.values(), erased_at=None).order_by(
+            "recipe_version", "id"
+        )
+        rows = downloads.shown_of(current).select_related("rendition__version__retouch", "rendition__photo")
+        for file in rows.prefetch_related(Prefetch("rendition__version__renditions", previews, "previews")):
             by_position.setdefault(file.position, {})[file.rendition.recipe] = file
             versions[file.position] = file.rendition.version
             total += file.rendition.size
@@ -114,6 +130,7 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
                 )
             )
     zone = ZoneInfo(found.shoot.booking.location.zone)
+    older, older_until = downloads.replaced_files(found, now=now) if current is not None else ([], None)
     squares = [final.files["square"].rendition for final in finals if "square" in final.files]
     return {
         "gallery": found,
@@ -123,6 +140,11 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
         "uses": USES,
         "total_bytes": total,
         "squares_bytes": sum(row.size for row in squares),
+        "changed_positions": delivery.changed_since(current) if current is not None else [],
+        "older": older,
+        "older_until": older_until.astimezone(zone) if older_until else None,
+        "is_gone": farewells.is_gone(found) if current is None else False,
+        "year_later": year_later.is_wished(sitter) if (sitter := deadlines.sitter_of(found)) else None,
         "zone": zone,
         "is_late": bool(found.deliver_by and found.deliver_by < now),
         "new_due_at": _new_time(found, zone),
@@ -147,9 +169,7 @@ def gallery_file(request: HttpRequest, public_id: str, file_id: int) -> HttpResp
     """One final as an attachment; Range works, so a cut download goes on."""
     now = timezone.now()
     found, credential = open_gallery(request, public_id, now=now)
-    current = downloads.current_delivery(found, now=now)
-    rows = downloads.shown_of(current).select_related("rendition") if current else None
-    file = rows.filter(pk=file_id).first() if rows is not None else None
+    file = downloads.file_of(found, file_id, now=now)
     if file is None:
         raise Http404
     # ?here: a script of the page wants the bytes from this site (the policy allows no other)
@@ -205,7 +225,9 @@ def gallery_elsewhere(request: HttpRequest, public_id: str) -> HttpResponse:
         now=now,
         holder_id=credential.holder_id,
         holder_label=credential.holder_label,
+        holder_email=credential.holder_email,
         lifetime=credential.expires_at - now,
+        pin_hash=credential.pin_hash,
     )
     code = segno.make(link.url, error="m").svg_data_uri(scale=6, border=2)
     return render(request, "galleries/elsewhere.html", {"gallery": found, "link": link.url, "code": code})
@@ -219,7 +241,8 @@ def gallery_unlock(request: HttpRequest, public_id: str) -> HttpResponse:
         open_gallery(request, public_id, now=now)
     except Locked:
         found = Gallery.objects.get(public_id=public_id)
-        answer = locks.unlock(request, found, request.POST.get("pin", ""), now=now)
+        credential = credentials.opened(request, scope="gallery", target=public_id, now=now)
+        answer = locks.unlock(request, found, credential, request.POST.get("pin", ""), now=now)
         if answer is not locks.Answer.OPEN:
             problem = (
                 _("That is not the PIN.")

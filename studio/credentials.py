@@ -45,20 +45,37 @@ def grant(
     now: datetime,
     holder_id: int | None = None,
     holder_label: str = "",
+    holder_email: str = "",
+    pin_hash: str = "",
     lifetime: timedelta | None = None,
 ) -> Grant:
-    """Make a link that opens `target` (a public_id) in `scope` for one holder."""
+    """Make a link that opens `target` (a public_id) in `scope` for one holder.
+
+    A holder who has a PIN keeps it with every fresh link to the same thing.
+    """
     token = secrets.token_urlsafe(32)
+    if not pin_hash and (holder_id is not None or holder_email):
+        pin_hash = _pin_of(scope, target, holder_id=holder_id, holder_email=holder_email)
     credential = Credential.objects.create(
         token_hash=_hash(token),
         scope=scope,
         target=target,
         holder_id=holder_id,
         holder_label=holder_label,
+        holder_email=holder_email,
+        pin_hash=pin_hash,
         created_at=now,
         expires_at=now + (lifetime or LIFETIMES.get(scope, timedelta(days=30))),
     )
     return Grant(credential, settings.SITE_URL + reverse("open_link", args=[token]))
+
+
+def _pin_of(scope: str, target: str, *, holder_id: int | None, holder_email: str) -> str:
+    """The PIN (hashed) that this holder's newest link to the thing asks for; of a live, ended or revoked one."""
+    rows = Credential.objects.filter(
+        scope=scope, target=target, holder_id=holder_id, holder_email=holder_email
+    )
+    return rows.order_by("-pk").values_list("pin_hash", flat=True).first() or ""
 
 
 def find(token: str, *, now: datetime) -> Credential | None:

@@ -103,6 +103,7 @@ def _grant(opening: Opening, *, now: datetime) -> str:
         target=opening.target,
         holder_id=opening.to.pk,
         holder_label=opening.to.name,
+        holder_email="" if opening.to.pk else opening.to.email,  # somebody a link was shared with
         now=now,
     ).url
 

@@ -48,6 +48,7 @@ def queue_message(
     once: str | None = None,
     by: Actor = WORKER,
     attachments: Sequence[Mapping[str, str]] = (),
+    unsubscribe_url: str = "",
 ) -> Message | None:
     """Write a message row from the templates of `name`. None if this `once` was queued before.
 
@@ -70,6 +71,7 @@ def queue_message(
         body_text=text,
         body_html=html,
         attachments=list(attachments),
+        unsubscribe_url=unsubscribe_url,
         about_model=about._meta.label_lower if about is not None else "",
         about_id=about.pk if about is not None else None,
         client_id=to.pk if to._meta.model_name == "client" else None,  # type: ignore[attr-defined]
@@ -150,13 +152,27 @@ def _send(message: Message) -> None:
             if message.to_name
             else message.to_address
         ],
-        headers={"Message-ID": f"<{message.public_id}@likeness>", "Auto-Submitted": "auto-generated"},
+        headers={
+            "Message-ID": f"<{message.public_id}@likeness>",
+            "Auto-Submitted": "auto-generated",
+            **_one_tap(message),
+        },
     )
     if message.body_html:
         mail.attach_alternative(message.body_html, "text/html")
     for attachment in message.attachments:
         mail.attach(attachment["name"], attachment["text"], attachment["type"])
     mail.send()
+
+
+def _one_tap(message: Message) -> dict[str, str]:
+    """The headers by which a mail program ends mails of this kind with one tap (RFC 8058)."""
+    if not message.unsubscribe_url:
+        return {}
+    return {
+        "List-Unsubscribe": f"<{message.unsubscribe_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
 
 
 def _put_off(message: Message, error: Exception, *, now: datetime) -> None:

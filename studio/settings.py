@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from studio import zones
 from studio.env import Env
-from studio.storage import storages_from_url
+from studio.storage import archive_from_url, storages_from_url
 
 zones.use_packaged_rules()
 
@@ -119,8 +119,10 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 STORAGE_URL = env.text("STORAGE_URL", f"file://{DATA / 'media'}")
+ARCHIVE_URL = env.text("ARCHIVE_URL", "")  # a second, cheaper store for originals of delivered pictures
 STORAGES = {
     **storages_from_url(STORAGE_URL, DATA / "media"),
+    **archive_from_url(ARCHIVE_URL),
     "staticfiles": {"BACKEND": "studio.stylesheet.StaticFiles"},
 }
 MEDIA_ROOT = str(DATA / "media")
@@ -260,6 +262,7 @@ CELERY_BEAT_SCHEDULE = {
         "galleries.tasks.sweep": SWEEP_SECONDS,
         "galleries.tasks.sweep_deadlines": SWEEP_SECONDS,
         "galleries.tasks.check_originals": 60 * SWEEP_SECONDS,
+        "galleries.tasks.put_away": 60 * SWEEP_SECONDS,
     }.items()
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA / "beat-schedule")

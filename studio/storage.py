@@ -113,6 +113,33 @@ def derived() -> Store:
     return _store("derived")
 
 
+def archive() -> Store | None:
+    """The second store to which originals move after a while; None where ARCHIVE_URL is not set."""
+    from django.conf import settings
+
+    return _store("archive") if "archive" in settings.STORAGES else None
+
+
+def archive_name() -> str:
+    """What a row says of where an original is: the archive's address without its secrets."""
+    from django.conf import settings
+
+    parts = urlsplit(settings.ARCHIVE_URL)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
+
+
+def archive_from_url(url: str) -> dict[str, dict[str, Any]]:
+    """The STORAGES entry "archive" for an ARCHIVE_URL, of the same kinds as STORAGE_URL; none when it is empty."""
+    if not url:
+        return {}
+    entry = storages_from_url(url, "")["originals"]
+    return {"archive": {**entry, "OPTIONS": {**entry["OPTIONS"], **_archive_place(entry["OPTIONS"])}}}
+
+
+def _archive_place(options: dict[str, Any]) -> dict[str, str]:
+    return {"location": str(options["location"]).removesuffix("originals") + "archive"}
+
+
 def _store(alias: str) -> Store:
     from django.core.files.storage import storages
 

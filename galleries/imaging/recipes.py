@@ -34,6 +34,7 @@ class Recipe:
     quality: int
     mark: str = ""
     is_final: bool = False
+    is_grey: bool = False  # black and white, from the finished colours
 
     def __post_init__(self) -> None:
         if not self.name.replace("-", "").isalnum() or self.name != self.name.lower():
@@ -77,14 +78,18 @@ FINAL_FULL = Recipe("full", 1, Fit.FULL, 0, 95, is_final=True)
 FINAL_WEB = Recipe("web", 1, Fit.INSIDE, 2048, 92, is_final=True)
 FINAL_SQUARE = Recipe("square", 1, Fit.SQUARE, 1600, 92, is_final=True)
 FINAL_PORTRAIT = Recipe("portrait", 1, Fit.PORTRAIT, 1600, 92, is_final=True)
+FINAL_PRINT = Recipe("print", 1, Fit.PORTRAIT, 3000, 95, is_final=True)  # 8 × 10 inch at 300 dots an inch
+FINAL_GREY = Recipe("black-and-white", 1, Fit.FULL, 0, 95, is_final=True, is_grey=True)
 
 # What the gallery page shows of a final: the pages stay light, the files stay full.
 PREVIEW_PORTRAIT = Recipe("preview-portrait", 1, Fit.PORTRAIT, 1000, 84)
 PREVIEW_SQUARE = Recipe("preview-square", 1, Fit.SQUARE, 480, 84)
 
 PROOFS = (THUMB, GRID, PROOF)
-FINALS = (FINAL_FULL, FINAL_WEB, FINAL_SQUARE, FINAL_PORTRAIT)
+FINALS = (FINAL_FULL, FINAL_WEB, FINAL_SQUARE, FINAL_PORTRAIT)  # what every delivery has
+EXTRA_FINALS = (FINAL_PRINT, FINAL_GREY)  # where the studio or the session type says so
 PREVIEWS = (GRID, PREVIEW_PORTRAIT, PREVIEW_SQUARE)
 RECIPES = {
-    recipe.name: recipe for recipe in (THUMB, GRID, SCREEN, LOUPE, PROOF, PROOF_UNPAID, *FINALS, *PREVIEWS)
+    recipe.name: recipe
+    for recipe in (THUMB, GRID, SCREEN, LOUPE, PROOF, PROOF_UNPAID, *FINALS, *EXTRA_FINALS, *PREVIEWS)
 }

@@ -216,6 +216,8 @@ def _dominant(image: pyvips.Image) -> str:
 def _written(
     image: pyvips.Image, recipe: Recipe, out_dir: Path, block: bytes, mark: Mark, crop: Crop | None
 ) -> Rendered:
+    if recipe.is_grey:
+        image = image.colourspace("b-w").colourspace("srgb")
     if recipe.mark:
         image = watermark.apply(image, mark, recipe.mark)
     packed = with_segments(

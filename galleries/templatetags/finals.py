@@ -17,12 +17,12 @@ PREVIEW = {"portrait": "preview-portrait", "square": "preview-square", "web": "g
 def final_picture(file: DeliveredFile, size: str, alt: str = "", css: str = "") -> SafeString:
     """An <img> with its width and height, so that the page does not jump."""
     made = file.rendition
-    shown = (
-        Rendition.objects.filter(photo=made.photo_id, version=made.version_id, recipe=PREVIEW[size])
-        .order_by("-recipe_version", "-id")
-        .first()
-        or made
-    )
+    wanted = PREVIEW.get(size, "grid")
+    previews = getattr(made.version, "previews", None)  # prefetched by the gallery page, oldest first
+    if previews is None:
+        rows = Rendition.objects.filter(photo=made.photo_id, version=made.version_id, erased_at=None)
+        previews = rows.filter(recipe=wanted).order_by("recipe_version", "id")
+    shown = next((row for row in reversed(list(previews)) if row.recipe == wanted), made)
     return format_html(
         '<img src="{}" width="{}" height="{}" alt="{}" class="{}" decoding="async">',
         picture_url(shown),

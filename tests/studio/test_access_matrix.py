@@ -276,6 +276,7 @@ MAY_MISS = {
     "breach_cause",
     "breach_policy",
     "gallery_link_revoke",
+    "gallery_link_pin",
     "tray_picture",
     "cover",
     "mfa_view_recovery_codes",
