@@ -234,6 +234,8 @@ REASONS = {
     "different_picture": gettext_lazy("The file does not show the same frame as the original."),
     "face_gone": gettext_lazy("The face of the original was not found in this version."),
     "hidden_skin": gettext_lazy("Too little skin can be seen to measure it."),
+    "turned_away": gettext_lazy("The head is turned too far to the side to measure the face."),
+    "faces_not_looked_for": gettext_lazy("This sitter's face may not be outlined, so it was not measured."),
 }
 GUARD_WORDS: dict[str, str | Promise] = {
     Guard.WAITING: gettext_lazy("Measuring"),
@@ -249,6 +251,7 @@ FINDINGS = {
     "colour": gettext_lazy("Skin recoloured"),
     "eye_white": gettext_lazy("Eye whites lightened"),
     "outside": gettext_lazy("Something outside the face changed"),
+    "turned": gettext_lazy("The file lies on its side or upside down (degrees)"),
 }
 NUMBERS = {
     "shape_p95": gettext_lazy("Movement, share of the eye distance (95th percentile)"),

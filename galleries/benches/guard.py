@@ -1,12 +1,16 @@
 """`manage.py bench guard`: forbidden and allowed edits on different people; what was caught, what flagged in vain.
 
-An edit counts as flagged when the guard finds anything on the face (shape, texture, replaced, colour, eye whites);
-changes outside the face are listed and never count. Pictures the guard says it cannot measure are counted apart.
+**Caught**: a forbidden change of shape or texture blocks; a forbidden recolouring, which never blocks, is named by its
+own finding (skin by `colour`, the whites of the eyes by `eye_white`): another finding does not count for it.
+**False alarm**: an allowed edit that blocks, or of which anything at all is said about the face. Only remarks about
+what is outside the face (`outside`: clothing, hair, backdrop) are meant to be made and never count.
+What the guard says it cannot measure is counted apart, with its reason.
 """
 
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +25,8 @@ from galleries.imaging import faces, guard
 from galleries.imaging.faces import Image
 from studio.benching import BenchOptions, BenchResult, bench
 
+RECOLOURS = {"lighten": "colour", "tan": "colour", "strong_eye_white": "eye_white"}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -32,14 +38,26 @@ class Outcome:
     edit: str
     is_forbidden: bool
     is_measured: bool
+    reason: str
     kinds: tuple[str, ...]
     is_blocked: bool
     seconds: float
 
     @property
+    def is_caught(self) -> bool:
+        """Whether a forbidden edit was found for what it is."""
+        wanted = RECOLOURS.get(self.edit)
+        return wanted in self.kinds if wanted else self.is_blocked
+
+    @property
     def is_flagged(self) -> bool:
-        """Whether anything on the face was found."""
+        """Whether anything was said about the face."""
         return any(kind != "outside" for kind in self.kinds)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the guard erred."""
+        return self.is_measured and (not self.is_caught if self.is_forbidden else self.is_flagged)
 
 
 @bench("guard")
@@ -47,11 +65,10 @@ def run(options: BenchOptions) -> BenchResult:
     """Every edit on every person, each final saved as a JPEG first, as a studio would hand it in."""
     if not faces.are_available():
         raise RuntimeError("The face models are missing: manage.py fetch_face_models")
-    outcomes: list[Outcome] = []
     cache = Path(settings.DATA) / "bench" / "people"
-    for person in people(options.data, cache, quick=options.quick):
-        outcomes += _outcomes(person)
-    return _result(outcomes)
+    everybody = people(options.data, cache, quick=options.quick)
+    with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
+        return _result([outcome for found in pool.map(_outcomes, everybody) for outcome in found])
 
 
 def _outcomes(person: Person) -> list[Outcome]:
@@ -69,6 +86,7 @@ def _outcomes(person: Person) -> list[Outcome]:
                     edit=name,
                     is_forbidden=is_forbidden,
                     is_measured=report.status is not guard.Status.NOT_MEASURED,
+                    reason=report.reason,
                     kinds=tuple(finding.kind for finding in report.findings),
                     is_blocked=report.status is guard.Status.BLOCKED,
                     seconds=time.process_time() - start,
@@ -90,7 +108,7 @@ def _shares(outcomes: list[Outcome]) -> dict[str, float]:
     return {
         "people": len({outcome.person for outcome in measured}),
         "forbidden": len(forbidden),
-        "caught_share": _share(sum(outcome.is_flagged for outcome in forbidden), len(forbidden)),
+        "caught_share": _share(sum(outcome.is_caught for outcome in forbidden), len(forbidden)),
         "allowed": len(allowed),
         "false_alarm_share": _share(sum(outcome.is_flagged for outcome in allowed), len(allowed)),
         "wrongly_blocked_share": _share(sum(outcome.is_blocked for outcome in allowed), len(allowed)),
@@ -138,16 +156,25 @@ def _table(tuning: list[Outcome], held_out: list[Outcome], groups: dict[str, lis
     lines.append("")
     for edit in (*FORBIDDEN, *ALLOWED):
         of_edit = [outcome for outcome in held_out or tuning if outcome.edit == edit and outcome.is_measured]
-        flagged = sum(outcome.is_flagged for outcome in of_edit)
-        wanted = "forbidden" if edit in FORBIDDEN else "allowed"
-        lines.append(f"{edit:20} {wanted:10} flagged {flagged:3} of {len(of_edit)}")
-    wrong = [
-        outcome
-        for outcome in held_out or tuning
-        if outcome.is_measured and outcome.is_flagged != outcome.is_forbidden
-    ]
-    lines += [
-        "",
-        *(f"wrong: {item.person} {item.edit} {', '.join(item.kinds) or 'nothing found'}" for item in wrong),
-    ]
+        is_forbidden = edit in FORBIDDEN
+        said = sum(outcome.is_caught if is_forbidden else outcome.is_flagged for outcome in of_edit)
+        word = "caught " if is_forbidden else "flagged"
+        lines.append(
+            f"{edit:20} {'forbidden' if is_forbidden else 'allowed':10} {word} {said:3} of {len(of_edit)}"
+        )
+    lines += ["", *_exceptions("tuning", tuning), *_exceptions("held out", held_out)]
     return "\n".join(lines)
+
+
+def _exceptions(part: str, outcomes: list[Outcome]) -> list[str]:
+    """Every error by name, and who could not be measured and why."""
+    lines = [
+        f"{part}, wrong: {item.person} {item.edit} {', '.join(item.kinds) or 'nothing found'}"
+        for item in outcomes
+        if item.is_wrong
+    ]
+    unmeasured = Counter((item.person, item.reason) for item in outcomes if not item.is_measured)
+    return lines + [
+        f"{part}, not measured: {person} {reason}, {count} edits"
+        for (person, reason), count in unmeasured.items()
+    ]
