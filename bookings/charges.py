@@ -70,7 +70,7 @@ def lines_of(booking: Booking) -> list[Charge]:
             )
         )  # fmt: skip
     if booking.allowance:
-        label = _("Off, because we were late")
+        label = _("Taken off since")
         lines.append(line("allowance", label, 1, -booking.allowance, percent, is_added=False))
     return lines
 

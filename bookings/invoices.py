@@ -27,7 +27,7 @@ from bookings.taxes import split
 from studio.actors import WORKER, Actor, ActorKind
 from studio.documents import Paper
 from studio.models import LegalEntity
-from studio.templatetags.studio_tags import money
+from studio.templatetags.studio_tags import money_exactly as money
 
 log = logging.getLogger(__name__)
 WAIT = timedelta(minutes=10)  # a booking whose paper failed is looked at again after this

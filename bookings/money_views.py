@@ -28,7 +28,7 @@ from bookings.stripe_gateway import GatewayError
 from bookings.till import papers_of
 from studio import throttles
 from studio.access import staff
-from studio.accounts import require
+from studio.accounts import require, roles_of
 from studio.actors import Actor, ActorKind
 from studio.currencies import to_major, to_minor
 from studio.models import Location, Role
@@ -36,6 +36,7 @@ from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
 
 GUEST = Actor(ActorKind.CLIENT)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a cell
 
 
 class AmountField(forms.DecimalField):
@@ -411,7 +412,12 @@ def desk_vouchers(request: HttpRequest) -> HttpResponse:
             | Q(buyer__email__icontains=query)
             | Q(code__icontains=query)
         )
-    context = {"page": Paginator(rows, 30).get_page(request.GET.get("page")), "form": form, "query": query}
+    context = {
+        "page": Paginator(rows, 30).get_page(request.GET.get("page")),
+        "form": form,
+        "query": query,
+        "sees_statements": _is_owner(request),
+    }
     return render(request, "bookings/desk_vouchers.html", context, status=422 if form.errors else 200)
 
 
@@ -443,7 +449,9 @@ def desk_receipts(request: HttpRequest) -> HttpResponse:
     page = Paginator(rows, 40).get_page(request.GET.get("page"))
     papers = [(invoices.title_of(paper), paper) for paper in page.object_list]
     return render(
-        request, "bookings/desk_receipts.html", {"page": page, "papers": papers, "month": f"{month:%Y-%m}"}
+        request,
+        "bookings/desk_receipts.html",
+        {"page": page, "papers": papers, "month": f"{month:%Y-%m}", "sees_statements": _is_owner(request)},
     )
 
 
@@ -473,8 +481,13 @@ def desk_statements(request: HttpRequest) -> HttpResponse:
         "previous": f"{previous:%Y-%m}",
         "next": f"{_next(month):%Y-%m}",
         "this": f"{month:%Y-%m}",
+        "sees_statements": True,
     }
     return render(request, "bookings/desk_statements.html", context)
+
+
+def _is_owner(request: HttpRequest) -> bool:
+    return Role.OWNER in roles_of(request.user)
 
 
 def _month(request: HttpRequest) -> date:
@@ -499,6 +512,6 @@ def _csv(name: str, heads: list[str], rows: list[list[object]]) -> HttpResponse:
     writer.writerow(heads)
     for row in rows:
         writer.writerow(
-            [f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell for cell in row]
+            [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row]
         )
     return response

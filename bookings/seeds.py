@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bookings import availability, checkout, holds, lifecycle, payments
+from bookings import money_seeds as money_seeds
 from bookings.forms import NERVES
 from bookings.models import (
     AddOn,

@@ -55,9 +55,9 @@ urlpatterns = [
     path(
         "desk/bookings/<str:public_id>/money/<str:verb>", money_views.booking_money, name="desk_booking_money"
     ),
-    path("desk/vouchers/", money_views.desk_vouchers, name="desk_vouchers"),
-    path("desk/receipts/", money_views.desk_receipts, name="desk_receipts"),
-    path("desk/statements/", money_views.desk_statements, name="desk_statements"),
+    path("desk/money/vouchers/", money_views.desk_vouchers, name="desk_vouchers"),
+    path("desk/money/", money_views.desk_receipts, name="desk_receipts"),
+    path("desk/money/statements/", money_views.desk_statements, name="desk_statements"),
     path("vouchers/", money_views.vouchers_page, name="vouchers"),
     path("booking/<str:public_id>/voucher", money_views.use_voucher, name="booking_voucher"),
     path("booking/<str:public_id>/offer", money_views.offer, name="booking_offer"),

@@ -76,12 +76,21 @@ TONES = {
 @register.filter
 def money(amount: int | None, currency: object) -> str:
     """Minor units and a currency as a person writes them: 18500 USD → "$185", 9050 GBP → "£90.50"."""
+    return _money(amount, currency)
+
+
+def money_exactly(amount: int | None, currency: object) -> str:
+    """The same with all its decimals, as papers and columns want it: 18500 USD → "$185.00"."""
+    return _money(amount, currency, is_exact=True)
+
+
+def _money(amount: int | None, currency: object, *, is_exact: bool = False) -> str:
     if amount is None:
         return ""
     code = str(currency).upper()
     decimals = DECIMALS.get(code, 2)
     value = Decimal(abs(amount)).scaleb(-decimals)
-    shown = 0 if value == value.to_integral_value() else decimals
+    shown = 0 if value == value.to_integral_value() and not is_exact else decimals
     number = formats.number_format(value, decimal_pos=shown, force_grouping=True)
     symbol = SYMBOLS.get(code, f"{code}\N{NO-BREAK SPACE}")
     return f"{'−' if amount < 0 else ''}{symbol}{number}"
