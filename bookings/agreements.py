@@ -16,6 +16,9 @@ from bookings.people import clean
 from bookings.refusals import DetailsRefused, NotNow
 from bookings.statuses import BookingStatus
 from studio.actors import Actor, ActorKind
+from studio.documents import Paper
+from studio.models import Studio
+from studio.templatetags.studio_tags import local
 
 
 def publish_text(
@@ -134,6 +137,22 @@ def _check_signer(shoot: Shoot, text: AgreementText, typed_name: str, *, by: Act
                 % {"name": shoot.guardian_name}
             }
         )
+
+
+def pdf(signature: Signature) -> bytes:
+    """The signed words with name, version and time: always the same bytes for one signature."""
+    text, location = signature.text, signature.shoot.booking.location
+    studio = Studio.objects.first()
+    paper = Paper(title=text.title, by=studio.name if studio else location.name, at=signature.signed_at)
+    paper.heading(text.title)
+    paper.text(_("Version %(version)d") % {"version": text.version}, is_quiet=True)
+    paper.text(text.body)
+    said = _("Signed by typing the name, %(when)s") % {"when": local(signature.signed_at, location)}
+    if signature.is_guardian:
+        said = _("Guardian of %(name)s. %(said)s") % {"name": signature.sitter_name, "said": said}
+    paper.signature(name=signature.typed_name, said=said)
+    paper.text(f"SHA-256 {signature.body_sha256}", size=7, is_quiet=True)
+    return paper.bytes()
 
 
 SUGGESTED = {

@@ -495,12 +495,14 @@ def _tell_sitter(shoot: Shoot, *, by: Actor, now: datetime) -> None:
 def set_nerves(*, shoot_id: int, chips: Sequence[str], text: str = "", by: Actor, now: datetime) -> Shoot:
     """What makes the sitter nervous, in chips and words; optional and private. Unknown chips are left out."""
     with transaction.atomic():
+        booking = _locked(Shoot.objects.values_list("booking", flat=True).get(pk=shoot_id))
         shoot = Shoot.objects.select_for_update(of=("self",)).get(pk=shoot_id)
         if shoot.status not in (ShootStatus.PLANNED, ShootStatus.CHECKED_IN):
             raise NotNow(_("This session is over."))
         shoot.nerves = [chip for chip in NERVES if chip in chips]
         shoot.nerves_text = text.replace("\x00", "").strip()[:2000]
         shoot.save(update_fields=["nerves", "nerves_text"])
+        messages.plan_again(booking, now=now)
         return shoot
 
 

@@ -5,17 +5,28 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.template.loader import render_to_string
+
 from bookings import ics, promising
 from bookings.models import Booking, Client
+from bookings.statuses import BookingStatus
 from bookings.timeline import DAY, instant
+from bookings.wording import COACHING
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor
-from studio.models import Location, Message, Studio
+from studio.models import Channel, Location, Message, MessageStatus, Studio
+from studio.wording import worded
 
-REMINDERS = (timedelta(hours=72), timedelta(hours=24))
+# The nearest first: where two would come within twelve hours of each other, the one closer to the session stays.
+SEQUENCE = (
+    ("booking_reminder", timedelta(hours=24)),
+    ("booking_prepare", timedelta(hours=72)),
+    ("booking_wear", timedelta(days=7)),
+)
+TEXT_BEFORE = timedelta(hours=2)
 APART = timedelta(hours=12)  # never two mails closer than this
 QUIET_FROM, QUIET_UNTIL = time(21), time(8)
-REMINDER_NAMES = ("booking_reminder",)
+REMINDER_NAMES = ("booking_reminder", "booking_prepare", "booking_wear", "text_reminder")
 
 
 def tell_client(
@@ -64,19 +75,79 @@ def tell_studio(name: str, *, booking: Booking, once: str, now: datetime, **more
 
 
 def plan_reminders(booking: Booking, *, now: datetime) -> None:
-    """Queue the reminders that still make sense, never in the quiet hours."""
-    for before in REMINDERS:
+    """Queue what prepares and reminds, as far as it still makes sense: a week, three days, a day before, and a text.
+
+    Never in the quiet hours, never within twelve hours of another mail that is planned about this booking or of this
+    moment (a confirmation goes out now). Planned again after a move, or when something new was told.
+    """
+    planned = [now, *_planned(booking)]
+    revision = Message.objects.filter(
+        about_model=booking._meta.label_lower,
+        about_id=booking.pk,
+        name__in=REMINDER_NAMES,
+        status="cancelled",
+    ).count()
+    for name, before in SEQUENCE:
         due_at = awake(booking.starts_at - before, booking.location)
-        if due_at < now + APART:
+        if due_at < now or any(abs(due_at - other) < APART for other in planned):
             continue
+        planned.append(due_at)
         tell_client(
-            "booking_reminder",
+            name,
             booking=booking,
             now=now,
             due_at=due_at,
-            once=f"booking_reminder:{booking.pk}:{booking.ics_sequence}:{before // timedelta(hours=1)}",
+            once=f"{name}:{booking.pk}:{booking.ics_sequence}:{revision}",
             may_move=before > timedelta(hours=48),
+            coaching=coaching_of(booking) if name == "booking_prepare" else (),
+            has_hair_or_make_up=booking.add_ons.filter(add_on__kind__in=["hair", "make_up"]).exists(),
         )
+    due_at = awake(booking.starts_at - TEXT_BEFORE, booking.location)
+    if booking.payer is not None and booking.payer.erased_at is None and due_at >= now:
+        outbox.queue_text(
+            "text_reminder",
+            to=booking.payer,
+            about=booking,
+            context=_facts(booking),
+            now=now,
+            due_at=due_at,
+            once=f"text_reminder:{booking.pk}:{booking.ics_sequence}:{revision}",
+        )
+
+
+def _planned(booking: Booking) -> list[datetime]:
+    """When other mails about this booking go out."""
+    waiting = Message.objects.filter(
+        about_model=booking._meta.label_lower,
+        about_id=booking.pk,
+        channel=Channel.EMAIL,
+        status=MessageStatus.QUEUED,
+    )
+    return list(waiting.values_list("due_at", flat=True))
+
+
+def plan_again(booking: Booking, *, now: datetime) -> None:
+    """Something was told that a planned mail should answer: take back what was not sent and plan it anew."""
+    if booking.status == BookingStatus.CONFIRMED and booking.starts_at > now:
+        drop_reminders(booking, now=now)
+        plan_reminders(booking, now=now)
+
+
+def coaching_of(booking: Booking) -> list[str]:
+    """How the photographer will help, in the studio's words: one paragraph for each thing that worries the sitter.
+
+    Only what was tapped is answered; what was written is read by the photographer alone and quoted nowhere. Nothing
+    is said to a payer who is somebody else.
+    """
+    shoot = booking.shoots.order_by("pk").first()
+    if shoot is None or shoot.sitter_id != booking.payer_id:
+        return []
+    found = []
+    for chip in shoot.nerves:
+        if chip in COACHING:
+            own = worded(f"coaching_{chip}", {})
+            found.append((own[1] if own else render_to_string(f"emails/coaching/{chip}.txt")).strip())
+    return found
 
 
 def drop_reminders(booking: Booking, *, now: datetime) -> None:

@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import agreements, changes, questionnaires, thread
-from bookings.models import AddOn, AgreementKind, Booking, Shoot
+from bookings.models import AddOn, AgreementKind, Booking, Shoot, Signature
 from bookings.private_views import open_booking
 from bookings.questionnaires import Asked
 from bookings.refusals import DetailsRefused, Refused, SlotTaken
@@ -236,6 +236,19 @@ def sign(request: HttpRequest, public_id: str, kind: str) -> HttpResponse:
         **summary_of(found),
     }
     return render(request, "bookings/sign.html", context, status=422 if problem else 200)
+
+
+@require_GET
+def signed(request: HttpRequest, public_id: str, number: str) -> HttpResponse:
+    """The copy of what was signed, for whoever may see the booking."""
+    found, _by = open_booking(request, public_id, now=timezone.now())
+    signatures = Signature.objects.filter(shoot__booking=found, public_id=number)
+    row = signatures.select_related("text", "shoot__booking__location").first()
+    if row is None:
+        raise Http404
+    response = HttpResponse(agreements.pdf(row), content_type="application/pdf")
+    response.headers["Content-Disposition"] = f'attachment; filename="{row.text.kind}.pdf"'
+    return response
 
 
 # --- a word to the studio -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from bookings import (
     asking,
     balances,
     calendar_feeds,
+    call_sheets,
     checkout,
     holds,
     invoices,
@@ -74,6 +75,7 @@ def sweep() -> None:
         lifecycle.complete_overdue(now=now)
         asking.lapse_due(now=now)
         checkout.close_pages(now=now)
+        call_sheets.send_due(now=now)
         if waiting.is_awaited():
             ring(offer_times)
         balances.ask_for_balances(now=now)

@@ -42,6 +42,7 @@ urlpatterns = [
     path("booking/<str:public_id>/add-ons", paper_views.add_ons, name="booking_add_ons"),
     path("booking/<str:public_id>/questions", paper_views.questions, name="booking_questions"),
     path("booking/<str:public_id>/sign/<str:kind>", paper_views.sign, name="booking_sign"),
+    path("booking/<str:public_id>/signed/<str:number>.pdf", paper_views.signed, name="booking_signed"),
     path("booking/<str:public_id>/ask", paper_views.ask, name="booking_ask"),
     path("mine/<str:key>/", mine_views.mine, name="mine"),
     path("mine/<str:key>/<str:public_id>", mine_views.open_mine, name="mine_open"),

@@ -427,3 +427,5 @@ def _write(name: str, place: WaitingPlace, *, once: str, now: datetime, **more: 
     ).url
     facts = {"place": place, "location": place.location, "session_type": place.session_type, "link": link}
     outbox.queue_message(name, to=client, about=place, context=facts | more, now=now, once=once)
+    if name == "waiting_offer":  # two hours are short: by text too, where there is a number
+        outbox.queue_text(name, to=client, about=place, context=facts | more, now=now, once=f"text:{once}")

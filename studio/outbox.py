@@ -6,6 +6,7 @@ A template is a folder `templates/emails/<name>/` with subject.txt, body.txt and
 
 import logging
 import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -17,11 +18,11 @@ from django.db import IntegrityError, models, transaction
 from django.template.loader import render_to_string, select_template
 from django.utils import translation
 
-from studio import alerts
+from studio import alerts, texts, wording
 from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
 from studio.models import Channel, Message, MessageStatus, Studio
-from studio.transitions import begin, move, move_where
+from studio.transitions import MoveRefused, begin, move, move_where
 
 log = logging.getLogger(__name__)
 BACKOFF = [timedelta(minutes=m) for m in (1, 5, 20, 60, 180, 720)]
@@ -35,6 +36,14 @@ class Recipient(Protocol):
     pk: Any
     name: str
     email: str
+
+
+class TextRecipient(Protocol):
+    """Whoever can be sent a text."""
+
+    pk: Any
+    name: str
+    mobile: str
 
 
 def queue_message(
@@ -59,8 +68,7 @@ def queue_message(
     language = getattr(to, "language", settings.LANGUAGE_CODE)
     with translation.override(language):
         values = {"to": to, "studio": Studio.objects.first(), "site_url": settings.SITE_URL, **context}
-        subject = " ".join(render_to_string(f"emails/{name}/subject.txt", values).split())
-        text = render_to_string(f"emails/{name}/body.txt", values).strip() + "\n"
+        subject, text = wording.worded(name, values) or _from_files(name, values)
         drawn = select_template([f"emails/{name}/body.html", "emails/letter.html"])
         html = drawn.render({**values, "subject": subject, "text": text})
     message = Message(
@@ -91,6 +99,67 @@ def queue_message(
     return message
 
 
+def _from_files(name: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Subject and body as the template files say them."""
+    subject = " ".join(render_to_string(f"emails/{name}/subject.txt", values).split())
+    return subject, render_to_string(f"emails/{name}/body.txt", values).strip() + "\n"
+
+
+def queue_text(
+    name: str,
+    *,
+    to: TextRecipient,
+    about: models.Model,
+    context: Mapping[str, Any],
+    now: datetime,
+    due_at: datetime | None = None,
+    once: str,
+    by: Actor = WORKER,
+) -> Message | None:
+    """Write a text message from `texts/<name>.txt` (or the studio's own words). None without a number, or if this
+    `once` was queued before. Where no provider is set up it waits on the desk from its due time on."""
+    from studio.tasks import send_messages
+
+    if not to.mobile or Message.objects.filter(once=once).exists():
+        return None
+    with translation.override(getattr(to, "language", settings.LANGUAGE_CODE)):
+        values = {"to": to, "studio": Studio.objects.first(), "site_url": settings.SITE_URL, **context}
+        own = wording.worded(name, values)
+        text = " ".join((own[1] if own else render_to_string(f"texts/{name}.txt", values)).split())
+    message = Message(
+        channel=Channel.SMS,
+        name=name,
+        to_address=to.mobile,
+        to_name=to.name,
+        subject=text[:300],
+        body_text=text[: texts.LONGEST],
+        about_model=about._meta.label_lower,
+        about_id=about.pk,
+        client_id=to.pk,
+        once=once,
+        due_at=due_at or now,
+        created_at=now,
+    )
+    try:
+        with transaction.atomic():
+            begin(message, by=by, now=now)
+    except IntegrityError:
+        if Message.objects.filter(once=once).exists():
+            return None
+        raise
+    if message.due_at <= now:
+        ring_on_commit(send_messages)
+    return message
+
+
+def sent_by_hand(*, message_id: int, by: Actor, now: datetime) -> bool:
+    """Somebody sent a text from their own phone. False if it was marked before."""
+    try:
+        return move(Message, message_id, "sent_by_hand", by=by, now=now) is not None
+    except MoveRefused:
+        return False
+
+
 def cancel_messages(
     *, about: models.Model, now: datetime, names: Sequence[str] = (), by: Actor = WORKER
 ) -> int:
@@ -117,6 +186,9 @@ def send_next(*, now: datetime) -> bool:
         if message is None:
             return False
         move(Message, message.pk, "claim", by=WORKER, now=now, attempts=message.attempts + 1)
+    if message.channel == Channel.SMS and texts.provider() is None:
+        move(Message, message.pk, "hand_over", by=WORKER, now=now)
+        return True
     try:
         _send(message)
     except Exception as error:
@@ -143,6 +215,11 @@ def _send(message: Message) -> None:
     if message.channel == Channel.WEBHOOK:
         alerts.send(message)
         return
+    if message.channel == Channel.SMS:
+        provider = texts.provider()
+        assert provider is not None  # send_next handed it over otherwise
+        provider.send(to=message.to_address, text=message.body_text, reference=message.public_id)
+        return
     mail = EmailMultiAlternatives(
         subject=message.subject,
         body=message.body_text,
@@ -161,7 +238,8 @@ def _send(message: Message) -> None:
     if message.body_html:
         mail.attach_alternative(message.body_html, "text/html")
     for attachment in message.attachments:
-        mail.attach(attachment["name"], attachment["text"], attachment["type"])
+        content = attachment["text"] if "text" in attachment else b64decode(attachment["base64"])
+        mail.attach(attachment["name"], content, attachment["type"])
     mail.send()
 
 

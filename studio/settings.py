@@ -217,6 +217,13 @@ if _MAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend":
         "timeout": 20,
     }
 
+# --- texts. Without an address they wait on the desk to be sent by hand.
+SMS_URL = env.text("SMS_URL", "")
+SMS_TOKEN = env.text("SMS_TOKEN", "")
+SMS_FROM = env.text("SMS_FROM", "")
+SMS_FIELDS = env.words("SMS_FIELDS", "")  # e.g. text=body,reference=external_id
+SMS_BACKEND = env.text("SMS_BACKEND", "studio.texts.HttpsProvider" if SMS_URL else "")
+
 # --- money
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY", "")
 STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET", "")

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from studio import views
+from studio import views, wording_views
 
 handler500 = "studio.views.server_error"
 
@@ -15,6 +15,10 @@ urlpatterns = [
     path("links/", views.ask_for_link, name="ask_for_link"),
     path("desk/", views.desk_home, name="desk"),
     path("desk/messages/", views.message_list, name="message_list"),
+    path("desk/words/", wording_views.word_list, name="word_list"),
+    path("desk/words/<slug:name>/", wording_views.words, name="words"),
+    path("desk/words/<slug:name>/preview", wording_views.words_preview, name="words_preview"),
+    path("desk/messages/<str:public_id>/by-hand", wording_views.text_sent, name="text_sent"),
     path("desk/messages/<str:public_id>/", views.message_detail, name="message_detail"),
     path("desk/messages/<str:public_id>/html", views.message_html, name="message_html"),
     path("desk/messages/<str:public_id>/again", views.message_again, name="message_again"),

@@ -64,6 +64,9 @@ def move(booking, starts_at, by=GUEST, now=NOW, **fields):
 # --- confirming ---------------------------------------------------------------------------------------------
 
 
+SEQUENCE = ["booking_reminder", "booking_prepare", "booking_wear"]
+
+
 def test_confirming_tells_mails_and_plans_reminders(kind, place, told):
     held = factories.booking(
         session_type=kind,
@@ -75,11 +78,13 @@ def test_confirming_tells_mails_and_plans_reminders(kind, place, told):
     assert lifecycle.confirm(booking_id=held.pk, by=GUEST, now=NOW) is True
     assert lifecycle.confirm(booking_id=held.pk, by=GUEST, now=NOW) is False
     assert told == ["booking_confirmed"]
-    assert mails(held) == ["booking_confirmed", "booking_reminder", "booking_reminder"]
-    due = list(
-        Message.objects.filter(name="booking_reminder").order_by("due_at").values_list("due_at", flat=True)
-    )
-    assert due == [TEN - 72 * HOUR, TEN - 24 * HOUR]
+    assert mails(held) == ["booking_confirmed", *SEQUENCE]
+    due = dict(Message.objects.filter(name__in=SEQUENCE).values_list("name", "due_at"))
+    assert due == {
+        "booking_wear": TEN - 7 * 24 * HOUR,
+        "booking_prepare": TEN - 72 * HOUR,
+        "booking_reminder": TEN - 24 * HOUR,
+    }
     mail = Message.objects.get(name="booking_confirmed")
     assert (mail.to_name, mail.attachments[0]["type"]) == (
         "Robin Sample",
@@ -210,9 +215,13 @@ def test_reminders_move_with_the_booking(kind, place):
     )
     lifecycle.confirm(booking_id=held.pk, by=GUEST, now=NOW)
     move(held, TEN + 48 * HOUR)
-    waiting = Message.objects.filter(name="booking_reminder", status=MessageStatus.QUEUED)
-    assert sorted(waiting.values_list("due_at", flat=True)) == [TEN - 24 * HOUR, TEN + 24 * HOUR]
-    assert Message.objects.filter(name="booking_reminder", status=MessageStatus.CANCELLED).count() == 2
+    waiting = Message.objects.filter(name__in=SEQUENCE, status=MessageStatus.QUEUED)
+    assert sorted(waiting.values_list("due_at", flat=True)) == [
+        TEN - 5 * 24 * HOUR,
+        TEN - 24 * HOUR,
+        TEN + 24 * HOUR,
+    ]
+    assert Message.objects.filter(name__in=SEQUENCE, status=MessageStatus.CANCELLED).count() == 3
     moved_mail = Message.objects.get(name="booking_moved")
     event = Calendar.from_ical(moved_mail.attachments[0]["text"]).walk("VEVENT")[0]
     assert (event["UID"], int(event["SEQUENCE"])) == (ics.uid(held), 1)

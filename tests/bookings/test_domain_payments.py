@@ -263,7 +263,13 @@ def test_a_paid_page_confirms_the_booking_once(ready, stripe, now):
     assert ready.status == BookingStatus.CONFIRMED
     assert (payment.amount, payment.method, payment.payer) == (18000, "stripe", ready.payer)
     assert payments.balance(ready) == payments.Balance(price=18000, paid=18000, refunded=0, due=0)
-    assert names(ready) == ["booking_confirmed", "booking_reminder", "booking_reminder"]
+    assert sorted(names(ready)) == [
+        "booking_confirmed",
+        "booking_prepare",
+        "booking_reminder",
+        "booking_wear",
+        "text_reminder",
+    ]
     assert_ledger_whole()
 
 

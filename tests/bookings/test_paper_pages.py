@@ -79,6 +79,8 @@ def test_the_page_lists_what_is_to_do_and_ticks_it_off(ada, booked):
     )
     assert ada.get(page("booking", booked)).text.count(">Open</span>") == 1
     assert "Signed by Ada" in ada.get(page("booking_sign", booked, "agreement")).text
+    copy = ada.get(page("booking_signed", booked, Signature.objects.get().public_id))
+    assert (copy.headers["Content-Type"], copy.content[:4]) == ("application/pdf", b"%PDF")
 
 
 def test_add_ons_show_the_price_first_and_change_on_the_second_tap(ada, booked):

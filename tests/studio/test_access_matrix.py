@@ -36,6 +36,7 @@ GUESTS = ("anonymous", "stranger", "revoked", "expired", "client")
 # Values for the parts of an address that are not the public_id of the thing itself.
 EXAMPLES: dict[str, object] = {
     "slug": "portrait",
+    "name": "nothing",
     "number": 1,
     "file_id": 1,
     "size": "square",
@@ -258,6 +259,10 @@ def is_let_in(role: str, named: frozenset[str]) -> bool:
 # Here "let in" can also be a 404: the thing asked for inside (a file, a frame, a job) does not exist in this world.
 MAY_MISS = {
     "booking_sign",
+    "booking_signed",
+    "words",
+    "words_preview",
+    "text_sent",
     "desk_questionnaire",
     "desk_agreement",
     "gallery_file",
