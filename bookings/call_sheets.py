@@ -81,7 +81,7 @@ def _send(user: User, location: Location, on: date, *, now: datetime) -> bool:
 
 
 def pdf(*, user: User, location: Location, on: date, claims: list[Claim], now: datetime) -> bytes:
-    """One person's day: when, who, what for, where, with whom; what to prepare for easy access, nothing about nerves."""
+    """One person's day: when, who, what for, with whom, what to prepare for easy access. Nothing about nerves."""
     studio = Studio.objects.first()
     day = local_day(claims[0].works_from, location)
     paper = Paper(title=day, by=studio.name if studio else location.name, at=now)
