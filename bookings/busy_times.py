@@ -136,6 +136,8 @@ def _check_rule(event: Any) -> None:
             len(rule.get(part, [])) > 1 for part in ("BYSECOND", "BYMINUTE", "BYHOUR")
         ):
             raise ValueError("repeats within a day")
+        if any(int(step) < 1 for step in rule.get("INTERVAL", [])):
+            raise ValueError("never comes to its next time")
     if event.get("RRULE") and event["DTSTART"].dt.year < EARLIEST:
         raise ValueError("repeats since too long ago")
 

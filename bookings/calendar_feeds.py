@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from icalendar import Calendar, Event
 
 from bookings.busy_times import BusyTimes, Unreadable, busy_times
@@ -26,7 +27,6 @@ from studio.models import Credential, Location
 SOURCE = "feed"
 SCOPE = "calendar"
 EVERY = timedelta(minutes=15)
-LEASE = timedelta(minutes=10)  # how long a feed that is being read is left alone
 BACKOFF = [timedelta(minutes=minutes) for minutes in (15, 30, 60, 180, 360)]
 BEHIND, AHEAD = timedelta(days=1), timedelta(days=400)
 SHOWN_BEHIND = timedelta(days=30)
@@ -97,7 +97,8 @@ def fetch_next(*, now: datetime, by: Fetcher | None = None) -> bool:
         )
         if feed is None:
             return False
-        BusyFeed.objects.filter(pk=feed.pk).update(next_fetch_at=now + LEASE, tried_at=now)
+        # Written before it is read: one that kills its worker waits longer each time, like any other failure.
+        _put_off(feed, _("It could not be read to its end."), now=now)
     try:
         body = (by or fetcher()).get(feed.url)
         found = busy_times(
@@ -148,7 +149,7 @@ def _put_off(feed: BusyFeed, sentence: str, *, now: datetime) -> None:
     failures = min(feed.failures + 1, 30_000)
     wait = BACKOFF[min(failures, len(BACKOFF)) - 1]
     BusyFeed.objects.filter(pk=feed.pk, url=feed.url).update(
-        failures=failures, last_error=sentence[:300], next_fetch_at=now + wait
+        failures=failures, last_error=sentence[:300], next_fetch_at=now + wait, tried_at=now
     )
 
 

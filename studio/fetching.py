@@ -154,15 +154,19 @@ class _Line(http.client.HTTPConnection):
         self.was_cut = False
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self._address, self.port), timeout=self.timeout)
+        self._open: socket.socket = socket.create_connection((self._address, self.port), timeout=self.timeout)
+        if self._is_tls:
+            self._open = self._trust().wrap_socket(
+                self._open, server_hostname=self.host, do_handshake_on_connect=False
+            )
+        self.sock = self._open
         if self.was_cut:
             raise TimeoutError
-        if self._is_tls:
-            self.sock = self._trust().wrap_socket(self.sock, server_hostname=self.host)
+        if isinstance(self._open, ssl.SSLSocket):
+            self._open.do_handshake()
 
     def cut(self) -> None:
-        """The time is over, whatever it is doing."""
+        """The time is over, whatever it is doing. Not `self.sock`: http.client forgets it while the answer is read."""
         self.was_cut = True
-        if self.sock is not None:
-            with suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, AttributeError):
+            self._open.shutdown(socket.SHUT_RDWR)
