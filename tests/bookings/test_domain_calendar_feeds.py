@@ -251,7 +251,8 @@ def test_cancelled_free_and_empty_events_keep_nobody_busy():
 
 def test_a_series_with_exceptions_and_without_end_is_cut_to_the_window():
     chicago = "TZID=America/Chicago"
-    series = f"UID:s\nDTSTART;{chicago}:20200106T100000\nDTEND;{chicago}:20200106T110000\nRRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE"
+    first = f"DTSTART;{chicago}:20200106T100000\nDTEND;{chicago}:20200106T110000"
+    series = f"UID:s\n{first}\nRRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE"
     moved = (
         f"UID:s\nRECURRENCE-ID;{chicago}:20261125T100000\nDTSTART:20261127T160000Z\nDTEND:20261127T170000Z"
     )
