@@ -4,24 +4,33 @@ The price falls, and what was paid beyond it goes back the way it came (a worker
 back at the desk). So nothing is asked back later as an open balance. Lock order: Booking, then the ledger.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Sum
 
 from bookings.charges import change_price, settle_surplus
 from bookings.ledger import balance
-from bookings.models import Booking
+from bookings.models import Booking, Payment, PaymentMethod
 from studio.actors import Actor
 
 
 @transaction.atomic
 def take_off(
-    *, booking_id: int, amount: int, reason: str, once: str, by: Actor, now: datetime
+    *,
+    booking_id: int,
+    amount: int,
+    reason: str,
+    once: str,
+    by: Actor,
+    now: datetime,
+    methods: Sequence[PaymentMethod] = (),
 ) -> tuple[int, int]:
     """Take `amount` (minor units) off the price; at most the price. Returns (taken off, of it given back).
 
-    Call it inside the transaction that makes its cause happen once; `once` names the refund.
+    Call it inside the transaction that makes its cause happen once; `once` names the refund. `methods`: only what was
+    paid that way goes back.
     """
     booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
     was_due = balance(booking).due
@@ -34,3 +43,14 @@ def take_off(
     change_price(booking, 0, now=now)
     back = settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
     return amount, back
+
+
+BY_ITSELF = (PaymentMethod.STRIPE, PaymentMethod.VOUCHER)  # what goes back without a person
+
+
+def kept_by_itself(booking: Booking) -> int:
+    """What of the booking was paid in ways that go back by themselves, less what went back."""
+    payments = Payment.objects.filter(allocations__booking=booking, method__in=BY_ITSELF)
+    paid = payments.aggregate(sum=Sum("amount"))["sum"] or 0
+    back = Payment.objects.filter(pk__in=payments).aggregate(sum=Sum("refunds__amount"))["sum"] or 0
+    return int(paid - back)

@@ -5,15 +5,32 @@ from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from galleries import coldstore, deadlines, locks, sharing, year_later
+from galleries import coldstore, deadlines, delivery, downloads, licence, locks, sharing, year_later
 from galleries.together_views import gallery_for
 from galleries.views import open_gallery
 from studio.access import staff
-from studio.models import Credential, Role
+from studio.models import Credential, Role, Studio
+
+
+@require_GET
+def gallery_licence(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The print release of what was delivered, as PDF."""
+    now = timezone.now()
+    found, _credential = open_gallery(request, public_id, now=now)
+    current, studio = downloads.current_delivery(found, now=now), Studio.objects.first()
+    if current is None or studio is None:
+        raise Http404
+    answer = HttpResponse(
+        licence.paper(found, current, studio=studio, now=now), content_type="application/pdf"
+    )
+    name = f"{delivery.name_stem(found)}-print-release.pdf"
+    answer.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return answer
 
 
 @require_POST

@@ -2,7 +2,8 @@
 
 The policy is a share of the session fee. It is proposed on the desk; it is carried out by a person's tap, or by
 itself at the closing of the next working day, unless the owner has recorded a reason against it. It comes off the
-price: what was paid goes back the way it came, what was not is not asked for. Lock order: Booking, Gallery, Breach.
+price: what was paid goes back the way it came (cash as a voucher, unless the studio hands it back), what was not is not
+asked for. Lock order: Booking, Gallery, Breach, the ledger and vouchers.
 """
 
 import csv
@@ -15,13 +16,13 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from bookings import allowances
+from bookings import allowances, ledger, vouchers
 from bookings.models import Booking, Client
 from galleries import deadlines
 from galleries.models import Breach, Delivery, Gallery, LatePolicy
 from studio import alerts, credentials, workdays
 from studio.actors import WORKER, Actor
-from studio.models import Studio
+from studio.models import LateWay, Studio
 from studio.outbox import queue_message
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def record(
 def fee_share(booking: Booking) -> int:
     """The late policy of a booking in minor units, rounded half up: a share of the session fee, at most the price."""
     studio = Studio.objects.first()
-    percent = studio.late_fee_percent if studio else 0
+    percent = studio.late_fee_percent if studio and studio.late_way != LateWay.NONE else 0
     return min((booking.session_fee * percent + 50) // 100, booking.price)
 
 
@@ -125,16 +126,30 @@ def carry_out(*, breach_id: int, by: Actor, now: datetime) -> bool:
     breach = _locked(breach_id)
     if breach.late_policy != LatePolicy.PROPOSED:
         return False
-    booking = breach.gallery.shoot.booking
+    booking, reason = breach.gallery.shoot.booking, _("The pictures were late")
+    as_voucher = _voucher_part(booking, breach.late_policy_amount)
     amount, back = allowances.take_off(
         booking_id=booking.pk,
-        amount=breach.late_policy_amount,
-        reason=_("The pictures were late"),
+        amount=breach.late_policy_amount - as_voucher,
+        reason=reason,
         once=f"late-promise:{breach.pk}",
         by=by,
         now=now,
+        methods=allowances.BY_ITSELF if as_voucher else (),
     )
-    breach.late_policy_amount, breach.late_policy_given_back = amount, back
+    if as_voucher and booking.payer is not None:
+        breach.late_policy_voucher = vouchers.issue(
+            amount=as_voucher,
+            currency=booking.currency,
+            recipient_name=booking.payer.name,
+            recipient_email=booking.payer.email,
+            reason=reason,
+            booking_id=booking.pk,
+            once=f"late-promise:{breach.pk}",
+            by=by,
+            now=now,
+        ).code
+    breach.late_policy_amount, breach.late_policy_given_back = amount + as_voucher, back + as_voucher
     _decide(breach, LatePolicy.DONE, by=by, now=now)
     if booking.payer is not None:
         booking.refresh_from_db()
@@ -142,11 +157,30 @@ def carry_out(*, breach_id: int, by: Actor, now: datetime) -> bool:
             "late_policy_done",
             to=booking.payer,
             about=breach.gallery,
-            context={"breach": breach, "booking": booking, "gallery": breach.gallery},
+            context={
+                "breach": breach,
+                "booking": booking,
+                "gallery": breach.gallery,
+                "money_back": breach.late_policy_given_back - as_voucher,
+                "voucher": as_voucher,
+            },
             now=now,
             once=f"late_policy_done:{breach.pk}",
         )
     return True
+
+
+def _voucher_part(booking: Booking, amount: int) -> int:
+    """What of the amount is given as a voucher: by the studio's way, all that was paid, or what was paid in cash.
+
+    What is not paid yet only comes off the price. Nobody to write to: no voucher.
+    """
+    studio = Studio.objects.first()
+    way = studio.late_way if studio else LateWay.BACK
+    paid = max(0, min(amount, booking.price) - ledger.balance(booking).due)
+    if way not in (LateWay.BACK, LateWay.VOUCHER) or booking.payer is None or not booking.payer.email:
+        return 0
+    return paid if way == LateWay.VOUCHER else max(0, paid - allowances.kept_by_itself(booking))
 
 
 @transaction.atomic
@@ -202,6 +236,7 @@ COLUMNS = (
     "late policy",
     "amount",
     "given back",
+    "voucher",
 )
 
 
@@ -224,6 +259,7 @@ def as_csv(breaches: Iterable[Breach]) -> str:
                 row.late_policy,
                 f"{row.late_policy_amount / 100:.2f}",
                 f"{row.late_policy_given_back / 100:.2f}",
+                row.late_policy_voucher,
                 booking.currency,
                 row.late_policy_reason,
                 row.late_policy_by,

@@ -329,7 +329,7 @@ def _tell_client(
             "delivery": delivery,
             "link": link.url,
             "late": late,
-            "changed": changed_since(delivery),
+            "changed": [str(position) for position in changed_since(delivery)],
             "old_until": old_until,
             "location": gallery.shoot.booking.location,
         },

@@ -48,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         delivery_views.link_revoke,
         name="gallery_link_revoke",
     ),
+    path("gallery/<str:public_id>/licence.pdf", afterwards_views.gallery_licence, name="gallery_licence"),
     path(
         "gallery/<str:public_id>/year-later", afterwards_views.gallery_year_later, name="gallery_year_later"
     ),

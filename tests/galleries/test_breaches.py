@@ -9,13 +9,14 @@ import pytest
 from django.test import Client as Browser
 
 from bookings import ledger
-from bookings.models import Booking, Refund
+from bookings.models import Booking, Refund, Voucher
 from galleries import afterwards, alarms, breaches, deadlines, delivery, downloads, invariants
 from galleries.models import Breach, Delivery, Gallery
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio.actors import WORKER, Actor
-from studio.models import Message, Role, Studio
+from studio.models import LateWay, Message, Role, Studio
 from studio.transitions import move
+from studio.verification import invariants as verified
 from tests.galleries.finals import (
     approve,
     in_retouching,
@@ -41,8 +42,9 @@ DUE = at(25, 18)
 
 @pytest.fixture
 def gallery(media_storage: object) -> Gallery:
-    """Paid in full, the clock runs until Wednesday 18:00, two pictures are chosen."""
+    """Paid in full, in cash that is handed back; the clock runs until Wednesday 18:00, two pictures are chosen."""
     made = make_gallery(now=at(23, 13))
+    Studio.objects.update(late_way=LateWay.CASH_BACK)
     deadlines.start(gallery_id=made.pk, ended_at=at(23, 14), now=at(23, 14))
     pay(made, 20000, now=at(23, 14))
     in_retouching(made, now=at(23, 15))
@@ -139,6 +141,7 @@ def test_a_dead_beat_over_the_deadline_writes_one_breach_and_sends_no_stale_warn
 
 def test_two_sweeps_at_once_miss_a_promise_once(real_connections, media_storage: object) -> None:
     made = make_gallery(now=at(23, 13))
+    Studio.objects.update(late_way=LateWay.CASH_BACK)
     deadlines.start(gallery_id=made.pk, ended_at=at(23, 14), now=at(23, 14))
     make_user(Role.OWNER)
     pay(made, 20000, now=at(23, 14))
@@ -256,6 +259,48 @@ def test_the_books_name_no_client_and_start_no_formula(gallery: Gallery) -> None
     assert rows[0]["cause"] == "'=HYPERLINK(1)"
     assert rows[0]["amount"] == f"{breach.late_policy_amount / 100:.2f}"
     assert not any("Ada" in value for value in rows[0].values())
+
+
+# --- the ways it comes back
+
+
+@pytest.mark.parametrize(
+    ("way", "methods", "refunds", "voucher", "price"),
+    [
+        (LateWay.BACK, {"cash": 20000}, [], 2000, 20000),
+        (LateWay.BACK, {"cash": 19000, "stripe": 1000}, [1000], 1000, 19000),
+        (LateWay.BACK, {"stripe": 20000}, [2000], 0, 18000),
+        (LateWay.BACK, {"cash": 19500}, [], 1500, 19500),  # five of it are not paid yet: they only come off
+        (LateWay.CASH_BACK, {"cash": 20000}, [2000], 0, 18000),
+        (LateWay.VOUCHER, {"stripe": 20000}, [], 2000, 20000),
+    ],
+)
+def test_cash_becomes_a_voucher_and_card_money_goes_back(
+    way: LateWay, methods: dict[str, int], refunds: list[int], voucher: int, price: int, media_storage: object
+) -> None:
+    gallery = make_gallery(now=at(23, 13))
+    Studio.objects.update(late_way=way)
+    deadlines.start(gallery_id=gallery.pk, ended_at=at(23, 14), now=at(23, 14))
+    for method, amount in methods.items():
+        pay(gallery, amount, now=at(23, 14), method=method)
+    in_retouching(gallery, now=at(23, 15))
+    breach = late(gallery)
+    assert breaches.carry_out(breach_id=breach.pk, by=WORKER, now=at(26, 9))
+    assert not breaches.carry_out(breach_id=breach.pk, by=WORKER, now=at(26, 10))
+    assert list(Refund.objects.values_list("amount", flat=True)) == refunds
+    given = list(Voucher.objects.values_list("amount", "code"))
+    breach.refresh_from_db()
+    assert [amount for amount, _code in given] == ([voucher] if voucher else [])
+    assert breach.late_policy_voucher == (given[0][1] if given else "")
+    assert breach.late_policy_given_back == sum(refunds) + voucher
+    assert Booking.objects.get(shoots__gallery=gallery).price == price
+    lines = [line for one in verified() if one.code == "I2" for line in one.find(at(26, 11))]
+    assert [line for line in lines if "Stripe could not be asked" not in line] == []
+
+
+def test_a_studio_without_a_late_policy_proposes_nothing(gallery: Gallery) -> None:
+    Studio.objects.update(late_way=LateWay.NONE)
+    assert late(gallery).late_policy == "none"
 
 
 # --- afterwards
