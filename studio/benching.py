@@ -23,6 +23,7 @@ class BenchOptions:
     runs: int = 5
     data: Path | None = None  # a folder with wider data, never needed
     quick: bool = False  # a small size that shows the bench works, not a figure to quote
+    count: int | None = None  # how many things, where a bench can be made larger
 
 
 @dataclass(slots=True)

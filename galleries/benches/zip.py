@@ -55,7 +55,7 @@ def run(options: BenchOptions) -> BenchResult:
         total = _make_pictures(Path(folder), count, size)
         peer = peer_python(PEER)
         with (
-            _server(Path(sys.executable), "galleries.benches.zip_server", Path(folder)) as ours,
+            _server(Path(sys.executable), "zip_server", Path(folder)) as ours,
             _server(peer, "zipstream_peer", Path(folder)) as theirs,
         ):
             return _measure(options, ours, theirs, count, size, total)

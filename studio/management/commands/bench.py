@@ -15,6 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("--runs", type=int, default=5)
         parser.add_argument("--quick", action="store_true", help="a small size, to see that the bench works")
+        parser.add_argument("--count", type=int, help="how many files, for benches that can grow")
         parser.add_argument("--data", type=Path, help="a folder with wider data")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,7 +26,10 @@ class Command(BaseCommand):
             return
         if name not in known:
             raise CommandError(f"There is no bench {name!r}. There are: {', '.join(known)}.")
-        result = known[name](BenchOptions(runs=options["runs"], quick=options["quick"], data=options["data"]))
+        asked = BenchOptions(
+            runs=options["runs"], quick=options["quick"], data=options["data"], count=options["count"]
+        )
+        result = known[name](asked)
         if options["json"]:
             self.stdout.write(
                 json.dumps(
