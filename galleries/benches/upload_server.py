@@ -1,6 +1,6 @@
 """The server of `manage.py bench upload`: the product, and beside it a plain writer of the same bytes.
 
-PUT /plain/<name>   the body into a file of that name, fsync, 204: what any server must do at least
+PUT /plain/<name>   the body at the end of a file of that name, fsync, 204: what any server must do at least
 anything else       the product as it is deployed
 """
 
@@ -22,7 +22,7 @@ def application(environ: dict[str, Any], start_response: Start) -> Iterable[byte
     if not path.startswith("/plain/"):
         return product(environ, start_response)
     left = int(environ["CONTENT_LENGTH"])
-    with (PLAIN / Path(path).name).open("wb") as file:
+    with (PLAIN / Path(path).name).open("ab") as file:
         while left and (piece := environ["wsgi.input"].read(min(PIECE, left))):
             file.write(piece)
             left -= len(piece)
