@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from galleries.imaging.recipes import GRID, THUMB
-from galleries.models import Gallery, Job, JobKind, Photo, Rendition, Upload
+from galleries.models import Gallery, Job, JobKind, Photo, PhotoFile, Rendition, Upload
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus, UploadStatus
 
 ARRIVING = (GalleryStatus.OPEN, GalleryStatus.PROOFING)  # frames are still expected
@@ -70,6 +70,7 @@ def upload_line(upload: Upload) -> dict[str, Any]:
         "sha256": upload.sha256 or upload.declared_sha256,
         "reason": upload.refusal or upload.doubt,
         "isDuplicate": upload.is_duplicate,
+        "previewOf": upload.cut_from.get("size", 0),
     }
 
 
@@ -82,6 +83,13 @@ def settled(gallery: Gallery, public_ids: Sequence[str]) -> QuerySet[Upload]:
     """Those of the named files that were accepted or refused, filed away, or wait for the picture of their name."""
     ended = [UploadStatus.ACCEPTED, UploadStatus.REFUSED, UploadStatus.FILED, UploadStatus.SORTING]
     return gallery.uploads.filter(public_id__in=public_ids, status__in=ended).order_by("pk")
+
+
+def wanted_originals(gallery: Gallery) -> list[str]:
+    """Originals that are waited for before all others, as `name/size`: of picks, chosen or the photographer's."""
+    ahead = gallery.files.filter(kind=PhotoFile.Kind.PREVIEW)
+    chosen = ahead.filter(Q(photo__pick__isnull=False) | Q(photo__is_recommended=True))
+    return [f"{file.cut_from['name']}/{file.cut_from['size']}" for file in chosen]
 
 
 def refused_lately(gallery: Gallery, *, now: datetime) -> QuerySet[Upload]:

@@ -8,6 +8,7 @@ RAW and JPEG of one frame are one Photo with two files: the same stem and the sa
 the picture of its name and brings its rating; one that comes first waits for it.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from galleries.imaging.refusals import Refusal
 from galleries.imaging.sidecar import is_sidecar
 from galleries.imaging.slate import camera_of
 from galleries.models import Gallery, Job, JobKind, Photo, PhotoFile, Rendition, Upload
-from galleries.receiving.verbs import FRAME, forget_bytes
+from galleries.receiving.verbs import FRAME, PREVIEW, forget_bytes
 from galleries.statuses import UploadStatus
 from galleries.workroom import workroom
 from studio import storage
@@ -57,6 +58,7 @@ class Candidate:
     twin: PhotoFile | None = None
     picture: Accepted | None = None
     sidecar: Seen | None = None
+    preview: PhotoFile | None = None
 
     @property
     def gallery(self) -> Gallery:
@@ -159,9 +161,33 @@ def read_back(candidate: Candidate) -> Candidate:
 
 def recognise(candidate: Candidate) -> Candidate:
     """Find the same bytes in this gallery; other galleries are never looked at."""
-    if candidate.upload.purpose != FRAME or candidate.stored is None:
+    if candidate.upload.purpose not in (FRAME, PREVIEW) or candidate.stored is None:
         return candidate
     return replace(candidate, twin=_twin(candidate.gallery, candidate.stored))
+
+
+def find_preview(candidate: Candidate) -> Candidate:
+    """Whether this is the original of a preview that was sent ahead: same name, same size, and the very same bytes
+    where the preview was cut out of it."""
+    upload = candidate.upload
+    if upload.purpose != FRAME or candidate.twin is not None:
+        return candidate
+    ahead = PhotoFile.objects.filter(
+        gallery=candidate.gallery,
+        kind=PhotoFile.Kind.PREVIEW,
+        cut_from__name=upload.name,
+        cut_from__size=upload.size,
+    )
+    for file in ahead.order_by("pk"):
+        at = int(file.cut_from["at"])
+        digest = hashlib.sha256()
+        for chunk in storage.open_range(
+            storage.originals(), upload.key, at, min(at + file.size, upload.size)
+        ):
+            digest.update(chunk)
+        if digest.hexdigest() == file.sha256:
+            return replace(candidate, preview=file)
+    return candidate
 
 
 def decode(candidate: Candidate) -> Candidate:
@@ -173,7 +199,7 @@ def decode(candidate: Candidate) -> Candidate:
     path = storage.fetch_to(storage.originals(), upload.key, candidate.room)
     if upload.purpose == FRAME and is_sidecar(path):
         return replace(candidate, sidecar=_agreed(child.look(path)))
-    recipes = renditions.wanted_by(candidate.gallery) if upload.purpose == FRAME else (THUMB,)
+    recipes = renditions.wanted_by(candidate.gallery) if upload.purpose in (FRAME, PREVIEW) else (THUMB,)
     made = child.accept(path, recipes, candidate.room, credits=look.credits, mark=look.mark)
     return replace(candidate, picture=_agreed(made))
 
@@ -187,7 +213,7 @@ def _agreed[T](made: T | Refusal) -> T:
     return made
 
 
-STEPS: tuple[Step, ...] = (read_back, recognise, decode)
+STEPS: tuple[Step, ...] = (read_back, recognise, find_preview, decode)
 
 
 def _twin(gallery: Gallery, stored: storage.Stored) -> PhotoFile | None:
@@ -232,7 +258,7 @@ def _write_down(candidate: Candidate, *, now: datetime) -> Outcome:
         return _sidecar_taken(candidate, candidate.sidecar, now=now)
     if candidate.twin is not None and candidate.twin.expired_at is None:
         return _recognised(candidate, candidate.twin, now=now)
-    if candidate.upload.purpose != FRAME:
+    if candidate.upload.purpose not in (FRAME, PREVIEW):
         return _handed_on(candidate, now=now)
     slates, shown = codes.read(_known(candidate.picture).codes)
     if slates or shown:
@@ -271,7 +297,10 @@ def _taken(candidate: Candidate, rows: Sequence[Rendition], *, now: datetime) ->
         renditions.discard(rows)
         return _recognised(candidate, twin, now=now)
     facts = _facts(picture, gallery)
-    photo = twin.photo if twin is not None else _other_half(gallery, upload.name, picture, facts)
+    if candidate.preview is not None:
+        transaction.on_commit(lambda: renditions.discard(rows))  # its proofs are there
+        return _original_came(candidate, candidate.preview, facts, now=now)
+    photo = twin.photo if twin is not None else _other_half(gallery, upload, picture, facts)
     if photo is not None:
         transaction.on_commit(lambda: renditions.discard(rows))  # it has its pictures
         return _joined(candidate, photo, twin, now=now)
@@ -286,13 +315,14 @@ def _taken(candidate: Candidate, rows: Sequence[Rendition], *, now: datetime) ->
         accepted_at=now,
         **facts,
     )
-    _add_file(photo, upload, stored, kind=_kind_of(picture), format=picture.format, now=now)
+    _add_file(photo, upload, stored, kind=_kind_of(picture, upload), format=picture.format, now=now)
     for row in rows:
         row.photo = photo
     Rendition.objects.bulk_create(rows)
     _accept(upload, stored, now=now)
     _take_waiting_sidecars(photo, upload.name, now=now)
-    culling.state_aids(photo=photo, gallery=gallery, now=now)
+    if upload.purpose != PREVIEW:  # sharpness is a matter of the original
+        culling.state_aids(photo=photo, gallery=gallery, now=now)
     if len(rows) < len(picture.rendering.files):
         jobs.state(JobKind.RENDITIONS, gallery=gallery, photo=photo, now=now, urgent_at=now)
     return Taken(photo, rows)
@@ -302,7 +332,9 @@ def _locked(candidate: Candidate) -> Gallery:
     return Gallery.objects.select_for_update(of=("self",)).get(pk=candidate.gallery.pk)
 
 
-def _kind_of(picture: Accepted) -> str:
+def _kind_of(picture: Accepted, upload: Upload) -> str:
+    if upload.purpose == PREVIEW:
+        return PhotoFile.Kind.PREVIEW
     return PhotoFile.Kind.RAW if picture.format == "raw" else PhotoFile.Kind.IMAGE
 
 
@@ -322,22 +354,48 @@ def _add_file(
         crc32=stored.crc32,
         stored_at=upload.received_at or now,
         checked_at=now,
+        cut_from=upload.cut_from,
     )
 
 
 # --- several files, one Photo
 
 
-def _other_half(gallery: Gallery, name: str, picture: Accepted, facts: Mapping[str, Any]) -> Photo | None:
+def _other_half(
+    gallery: Gallery, upload: Upload, picture: Accepted, facts: Mapping[str, Any]
+) -> Photo | None:
     """The Photo of which this is the RAW or the JPEG: same stem, same camera time, and that half is not here yet."""
     if facts["captured_at"] is None:
         return None
-    kind, stem = _kind_of(picture), sorting.stem_of(name)
+    kind, stem = _kind_of(picture, upload), sorting.stem_of(upload.name)
+    if kind == PhotoFile.Kind.PREVIEW:
+        kind = PhotoFile.Kind.RAW  # what it stands for
     files = PhotoFile.objects.filter(gallery=gallery, photo__captured_at=facts["captured_at"])
-    halves = files.filter(kind__in=[PhotoFile.Kind.IMAGE, PhotoFile.Kind.RAW]).select_related("photo")
+    halves = files.exclude(kind=PhotoFile.Kind.SIDECAR).select_related("photo")
     of_stem = [file for file in halves if sorting.stem_of(file.name) == stem]
-    has_this_kind = {file.photo_id for file in of_stem if file.kind == kind}
+    stands_for = {PhotoFile.Kind.PREVIEW: PhotoFile.Kind.RAW}
+    has_this_kind = {file.photo_id for file in of_stem if stands_for.get(file.kind, file.kind) == kind}  # type: ignore[call-overload]
     return next((file.photo for file in of_stem if file.photo_id not in has_this_kind), None)
+
+
+def _original_came(
+    candidate: Candidate, preview: PhotoFile, facts: Mapping[str, Any], *, now: datetime
+) -> Joined:
+    """The original takes its preview's place: its bytes hold the preview's, so those go. What it says of the camera is
+    written down, and retouching that waited for it is tried again."""
+    upload, stored, picture = candidate.upload, _known(candidate.stored), _known(candidate.picture)
+    photo = preview.photo
+    for name, value in {**facts, "width": picture.width, "height": picture.height}.items():
+        setattr(photo, name, value)
+    photo.save(update_fields=[*facts, "width", "height"])
+    _add_file(photo, upload, stored, kind=_kind_of(picture, upload), format=picture.format, now=now)
+    storage.delete_after_commit(storage.originals(), preview.key)
+    preview.delete()
+    _accept(upload, stored, now=now, refusal=(_("The original of %(name)s.") % {"name": photo.name})[:300])
+    culling.state_aids(photo=photo, gallery=photo.gallery, now=now)
+    for job in Job.objects.filter(retouch__pick__photo=photo, kind=JobKind.DRAFT, status="failed"):
+        jobs.retry(job_id=job.pk, by=WORKER, now=now)
+    return Joined(photo)
 
 
 def _joined(candidate: Candidate, photo: Photo, expired: PhotoFile | None, *, now: datetime) -> Joined:
@@ -353,7 +411,7 @@ def _joined(candidate: Candidate, photo: Photo, expired: PhotoFile | None, *, no
         }
         PhotoFile.objects.filter(pk=expired.pk).update(**values)
     else:
-        _add_file(photo, upload, stored, kind=_kind_of(picture), format=picture.format, now=now)
+        _add_file(photo, upload, stored, kind=_kind_of(picture, upload), format=picture.format, now=now)
     _accept(upload, stored, now=now, refusal=(_("Kept with %(name)s.") % {"name": photo.name})[:300])
     return Joined(photo)
 

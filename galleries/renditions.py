@@ -232,7 +232,7 @@ def _source(photo: Photo, version: Version | None) -> _Source:
         return _Source(
             storage.originals() if version.store == "originals" else storage.derived(), version.key
         )
-    file = original_of(photo)
+    file = original_of(photo) or preview_of(photo)
     if file is None:
         raise NoOriginal(
             _("The original of this picture is archived, erased or damaged, so nothing was made from it.")
@@ -245,6 +245,12 @@ def original_of(photo: Photo) -> PhotoFile | None:
     at_hand = photo.files.filter(archived_at=None, erased_at=None, expired_at=None, is_damaged=False)
     pixels = at_hand.filter(kind__in=[PhotoFile.Kind.IMAGE, PhotoFile.Kind.RAW])
     return pixels.order_by("kind", "id").first()  # "image" sorts before "raw"
+
+
+def preview_of(photo: Photo) -> PhotoFile | None:
+    """The preview that was sent ahead of an original that has not come yet: good for proofs, for nothing else."""
+    at_hand = photo.files.filter(archived_at=None, erased_at=None, expired_at=None, is_damaged=False)
+    return at_hand.filter(kind=PhotoFile.Kind.PREVIEW).order_by("id").first()
 
 
 def missing_of(photo: Photo) -> list[Recipe]:

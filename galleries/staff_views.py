@@ -79,6 +79,7 @@ def gallery_news(request: HttpRequest, public_id: str) -> JsonResponse:
             "newest": max((photo.pk for photo in frames), default=0),
             "settled": [shown.upload_line(row) for row in shown.settled(gallery, asked)],
             "tally": shown.tally(gallery).as_json(),
+            "wanted": shown.wanted_originals(gallery),
         }
     )
 

@@ -23,6 +23,7 @@ from django.views.decorators.http import require_http_methods
 from galleries import receiving
 from galleries.models import Card, Gallery, Retouch, Upload
 from galleries.receiving.shelves import ALGORITHMS
+from galleries.receiving.verbs import PREVIEW
 from galleries.rights import may_add, may_sort, roles_at, roles_in
 from galleries.statuses import UploadStatus
 from studio import storage
@@ -177,6 +178,7 @@ def _create(request: HttpRequest, user: User, *, now: datetime) -> HttpResponse:
     if told.get("retouch"):
         retouch = Retouch.objects.filter(public_id=told["retouch"], gallery=gallery).first()
     row = receiving.open_upload(
+        cut_from=_cut_from(told) if purpose == PREVIEW else None,
         gallery=gallery,
         card=card,
         name=told.get("filename") or told.get("name") or "",
@@ -199,9 +201,18 @@ def _create(request: HttpRequest, user: User, *, now: datetime) -> HttpResponse:
     return HttpResponse(status=201, headers=headers)
 
 
+def _cut_from(told: dict[str, str]) -> dict[str, object]:
+    """Of a preview: the original's name and size, and the byte at which it was cut out. Raises TusError."""
+    numbers = [told.get(name, "") for name in ("original-size", "at")]
+    if not all(number.isascii() and number.isdigit() and len(number) <= 15 for number in numbers):
+        raise TusError(400, _("It is not clear what this preview was cut from."))
+    name = receiving.clean_name(told.get("filename", ""))
+    return {"name": name, "size": int(numbers[0]), "at": int(numbers[1])}
+
+
 def _place(user: User, told: dict[str, str], purpose: str) -> tuple[Gallery | None, Card | None]:
     """The gallery or the card a file is for, if this person may add to it. Raises TusError."""
-    if "card" in told:
+    if told.get("card"):  # an empty field is no card
         card = Card.objects.filter(public_id=told["card"]).first()
         if card is None or not may_sort(user, card.location_id):
             raise TusError(404, _("There is no such card."))

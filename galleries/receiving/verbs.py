@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, NotRequired, TypedDict, Unpack
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 ABANDONED_AFTER = timedelta(hours=24)
 PIECE = 1 << 20  # bytes read at a time
 FRAME, HAND_IN, FINISHED = "frame", "hand_in", "finished"
+PREVIEW = "preview"  # the JPEG inside a RAW file, sent ahead of it
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f]")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 
@@ -47,6 +48,7 @@ def open_upload(
     size: int,
     purpose: str = FRAME,
     retouch: Retouch | None = None,
+    cut_from: Mapping[str, object] | None = None,
     declared_sha256: str = "",
     source: str = "desk",
     by: Actor,
@@ -58,7 +60,7 @@ def open_upload(
     Raises TooLarge, StorageFull, or ReceivingError when this gallery takes no files of that purpose.
     """
     name = clean_name(name)
-    _may_take(gallery, card, purpose, retouch)
+    _may_take(gallery, card, purpose, retouch, cut_from)
     if size > settings.MAX_UPLOAD_BYTES:
         limit = settings.MAX_UPLOAD_BYTES // 1_000_000
         raise TooLarge(
@@ -77,7 +79,8 @@ def open_upload(
         name=name,
         size=size,
         declared_sha256=declared_sha256.lower(),
-        key=storage.random_key(_folder(gallery, card), _suffix(name)),
+        key=storage.random_key(_folder(gallery, card), ".jpg" if purpose == PREVIEW else _suffix(name)),
+        cut_from=dict(cut_from or {}),
         source=source,
         by_id=by.id if by.kind == ActorKind.USER else None,
         created_at=now,
@@ -99,12 +102,20 @@ def _folder(gallery: Gallery | None, card: Card | None) -> str:
     return f"s{gallery.shoot.public_id}" if gallery is not None else f"c{card.public_id if card else ''}"
 
 
-def _may_take(gallery: Gallery | None, card: Card | None, purpose: str, retouch: Retouch | None) -> None:
+def _may_take(
+    gallery: Gallery | None,
+    card: Card | None,
+    purpose: str,
+    retouch: Retouch | None,
+    cut_from: Mapping[str, object] | None,
+) -> None:
     if (gallery is None) == (card is None) or (card is not None and purpose != FRAME):
         raise ReceivingError(_("It is not clear where this file goes."))
     if gallery is None:
         return
-    if purpose not in (FRAME, HAND_IN, FINISHED) or (purpose == HAND_IN) != (retouch is not None):
+    if (purpose == PREVIEW) != bool(cut_from):
+        raise ReceivingError(_("It is not clear what this preview was cut from."))
+    if purpose not in (FRAME, PREVIEW, HAND_IN, FINISHED) or (purpose == HAND_IN) != (retouch is not None):
         raise ReceivingError(_("It is not clear what this file is for."))
     if retouch is not None and retouch.gallery_id != gallery.pk:
         raise ReceivingError(_("This retouch belongs to another gallery."))

@@ -54,6 +54,11 @@ def original_of(photo: Photo) -> PhotoFile:
     """The file a retouch starts from. Raises NoOriginal when its bytes are archived, erased or damaged."""
     file = renditions.original_of(photo)
     if file is None:
+        if renditions.preview_of(photo) is not None:
+            raise renditions.NoOriginal(
+                _("The original of %(name)s has not come yet: only its preview is here.")
+                % {"name": photo.name}
+            )
         raise renditions.NoOriginal(
             _("The original of %(name)s is archived, erased or damaged.") % {"name": photo.name}
         )

@@ -1,9 +1,11 @@
 // The drop on a gallery's page: files go to the tus endpoint three at a time, in checked pieces, and go on after a lost
 // line, a pause, a reload or a sleep. A file counts as done only when the server has checked it. On a card's page the
-// same drop sends a whole card; when all of it is there the page says so, and the server sorts it.
+// same drop sends a whole card; when all of it is there the page says so, and the server sorts it. Of camera RAW the
+// embedded previews go first, then the originals of picks, then the others, or never.
 
 import { hex, sha256 } from "./upload_hash.js";
 import { filesOf } from "./upload_folder.js";
+import { previewIn } from "./upload_preview.js";
 
 const PIECE = 8 * 1024 * 1024;
 const HASH_WHOLE_UP_TO = 64 * 1024 * 1024;
@@ -14,7 +16,7 @@ const ROWS = 60; // rows in the page at most, however many files
 const GONE = new Set([404, 410]);
 const FINAL = new Set([400, 403, 413, 415]);
 
-const SETTLED = new Set(["accepted", "refused", "tray", "filed"]);
+const SETTLED = new Set(["accepted", "refused", "tray", "filed", "held"]);
 
 class Stopped extends Error {} // paused by a person
 class Refused extends Error {} // by the server, with its sentence
@@ -23,10 +25,12 @@ class SignedOut extends Error {}
 class Item {
   static count = 0;
 
-  constructor(file) {
+  constructor(file, name = file.name, facts = {}) {
     this.number = ++Item.count;
     this.file = file;
-    this.name = file.name;
+    this.name = name;
+    this.facts = facts; // of a preview: what it was cut from
+    this.preview = null; // of camera RAW: null not looked for, true sent ahead, false none
     this.size = file.size;
     this.offset = 0;
     this.extra = 0; // bytes on the wire, not yet acknowledged
@@ -53,6 +57,9 @@ class Intake {
     this.items = [];
     this.byId = new Map();
     this.known = new Map(); // "name/size" → what the server has of it
+    this.ahead = new Set(); // "name/size" of originals whose previews the server has
+    this.wanted = new Set(); // "name/size" of originals that go before the others
+    this.previews = [];
     this.running = new Set();
     this.requests = new Set();
     this.isPaused = false;
@@ -96,7 +103,9 @@ class Intake {
     this.one("form").addEventListener("submit", (event) => event.preventDefault());
     this.one("pause").addEventListener("click", () => this.pause(!this.isPaused));
     this.one("retry").addEventListener("click", () => this.retryRefused());
+    this.one("originals").addEventListener("change", () => this.holdBack());
     addEventListener("online", () => this.wake?.());
+    addEventListener("offline", () => this.show());
     addEventListener("beforeunload", (event) => {
       if (this.items.some((item) => !item.isSettled && item.state !== "checking")) event.preventDefault();
     });
@@ -108,7 +117,10 @@ class Intake {
     try {
       const answer = await fetch(this.root.dataset.list, { headers: { Accept: "application/json" } });
       const { uploads } = await answer.json();
-      for (const row of uploads) this.known.set(`${row.name}/${row.size}`, row);
+      for (const row of uploads) {
+        if (!row.previewOf) this.known.set(`${row.name}/${row.size}`, row);
+        else if (row.status !== "refused") this.ahead.add(`${row.name}/${row.previewOf}`);
+      }
       const unfinished = uploads.filter((row) => row.status === "receiving").length;
       this.one("unfinished").hidden = unfinished === 0;
       this.one("unfinished-words").textContent =
@@ -176,15 +188,70 @@ class Intake {
 
   fillLanes() {
     while (!this.isPaused && this.running.size < AT_ONCE) {
-      const item = this.items.find((one) => one.state === "waiting" && !this.running.has(one));
+      const item = this.next();
       if (!item) return;
       this.running.add(item);
-      this.bring(item).finally(() => {
+      this.step(item).finally(() => {
         this.running.delete(item);
-        this.show();
-        this.fillLanes();
+        this.holdBack();
       });
     }
+  }
+
+  // Previews of all, then originals of picks, then the others in the order of the card.
+  next() {
+    const free = this.items.filter((one) => one.state === "waiting" && !this.running.has(one));
+    if (this.root.dataset.gallery) {
+      const unseen = free.find((one) => one.preview === null);
+      if (unseen) return unseen;
+    }
+    return free.find((one) => this.wanted.has(`${one.name}/${one.size}`)) ?? free[0];
+  }
+
+  async step(item) {
+    if (item.preview !== null || !this.root.dataset.gallery) return this.bring(item);
+    const mark = `${item.name}/${item.size}`;
+    const row = this.known.get(mark);
+    if (row && row.status !== "refused") item.preview = false; // the original is here, or on its way
+    else if (this.ahead.has(mark)) item.preview = true;
+    else {
+      const part = await previewIn(item.file);
+      item.preview = part ? await this.sendAhead(item, part) : false;
+    }
+    if (item.preview === null) return; // paused: it is asked again
+    item.state = "waiting";
+  }
+
+  // The JPEG inside, as a file of its own. A preview that is refused is no harm: the original is sent all the same.
+  async sendAhead(item, part) {
+    const facts = { purpose: "preview", "original-size": String(item.size), at: String(part.at) };
+    const ahead = new Item(item.file.slice(part.at, part.at + part.length), item.name, facts);
+    ahead.original = item;
+    this.previews.push(ahead);
+    item.state = "preview";
+    this.show();
+    await this.bring(ahead);
+    if (ahead.state === "waiting") {
+      item.state = "waiting";
+      return null;
+    }
+    return ahead.state !== "refused";
+  }
+
+  // "Only those": originals that nobody wants stay on the card; one that is picked later is sent after all.
+  holdBack() {
+    const isOnlyPicks = this.one("originals").value === "picks";
+    for (const item of this.items) {
+      if (this.running.has(item)) continue;
+      if (item.state === "held" && item.preview === false) item.state = "waiting";
+      if (item.preview !== true) continue;
+      const isWanted = this.wanted.has(`${item.name}/${item.size}`);
+      if (item.state === "waiting" && isOnlyPicks && !isWanted) item.state = "held";
+      else if (item.state === "held" && (!isOnlyPicks || isWanted)) item.state = "waiting";
+    }
+    this.one("originals-field").hidden = !this.items.some((item) => item.preview === true);
+    this.show();
+    this.fillLanes();
   }
 
   async bring(item) {
@@ -241,7 +308,7 @@ class Intake {
       const whole = await sha256(await item.file.arrayBuffer());
       digest = item.digest = whole ? hex(whole) : "";
     }
-    if (item.id === null && this.recognise(item, digest)) return;
+    if (item.id === null && !item.facts.purpose && this.recognise(item, digest)) return;
     item.state = "sending";
     this.show();
     if (item.id === null) await this.create(item, digest);
@@ -282,7 +349,7 @@ class Intake {
 
   async create(item, digest) {
     const { gallery, card } = this.root.dataset;
-    const facts = { filename: item.name, ...(card ? { card } : { gallery }), ...(digest && { sha256: digest }) };
+    const facts = { filename: item.name, ...(card ? { card } : { gallery }), ...(digest && { sha256: digest }), ...item.facts };
     const metadata = Object.entries(facts).map(([key, value]) => `${key} ${base64(new TextEncoder().encode(value))}`);
     const answer = await this.request(item, "POST", this.root.dataset.endpoint, {
       "Upload-Length": String(item.size),
@@ -370,7 +437,7 @@ class Intake {
     item.state = state;
     item.reason = reason;
     item.extra = 0;
-    if (state !== "refused") item.offset = item.size;
+    if (state !== "refused" && state !== "held") item.offset = item.size;
     this.show();
   }
 
@@ -380,7 +447,7 @@ class Intake {
     let seconds = this.root.dataset.lively ? 1 : 4;
     if (this.items.some((item) => !item.isSettled)) seconds = 1;
     try {
-      if (!document.hidden || this.items.some((item) => item.state === "checking")) await this.news();
+      if (!document.hidden || this.items.some((item) => !item.isSettled)) await this.news();
     } catch {
       seconds = 5;
     }
@@ -388,7 +455,7 @@ class Intake {
   }
 
   async news() {
-    const asked = this.items.filter((item) => item.state === "checking").slice(0, ASKED);
+    const asked = [...this.previews, ...this.items].filter((item) => item.state === "checking").slice(0, ASKED);
     const url = `${this.root.dataset.news}?after=${this.newest}&ids=${asked.map((item) => item.id).join(",")}`;
     const answer = await fetch(url, { headers: { Accept: "application/json" } });
     if (!answer.ok || answer.redirected) return;
@@ -397,10 +464,15 @@ class Intake {
       const item = this.byId.get(row.id);
       if (item && !item.isSettled) {
         item.isAlready ||= row.isDuplicate;
+        if (item.original && row.status === "refused") item.original.preview = false; // then the original is sent whole
         this.settle(item, row.status === "sorting" ? "tray" : row.status, row.reason);
       }
     }
     await this.closeIfWhole();
+    if (news.wanted) {
+      this.wanted = new Set(news.wanted);
+      if (this.items.length) this.holdBack();
+    }
     if (this.root.dataset.card) return this.cardNews(news);
     if (news.newest > this.newest) {
       this.newest = news.newest;
@@ -453,18 +525,21 @@ class Intake {
     const accepted = [];
     for (const item of this.items) {
       count[item.state] = (count[item.state] ?? 0) + 1;
-      all += item.size;
-      bytes += item.state === "refused" ? item.size : Math.min(item.offset, item.size);
+      if (item.state !== "held") {
+        all += item.size;
+        bytes += item.state === "refused" ? item.size : Math.min(item.offset, item.size);
+      }
       if (item.isAlready) already += 1;
-      if (["accepted", "filed", "tray"].includes(item.state)) accepted.push(item);
+      if (["accepted", "filed", "tray", "held"].includes(item.state)) accepted.push(item);
       else if (item.state === "refused") refused.push(item);
       else if (item.state === "waiting") waiting.push(item);
       else active.push(item);
     }
-    const done = count.accepted + count.refused + (count.tray ?? 0) + (count.filed ?? 0);
+    const done = count.accepted + count.refused + (count.tray ?? 0) + (count.filed ?? 0) + (count.held ?? 0);
     const parts = [fill(this.words.ofFiles, done, this.items.length)];
     if (count.refused) parts.push(fill(this.words.refusedCount, count.refused));
     if (count.tray && this.root.dataset.card) parts.push(fill(this.words.trayCount, count.tray));
+    if (count.held) parts.push(fill(this.words.heldCount, count.held));
     if (already) parts.push(fill(this.words.already, already));
     this.one("total-files").textContent = parts.join(" · ");
     this.one("total-bytes").textContent = fill(this.words.ofBytes, size(bytes), size(all));
