@@ -24,6 +24,8 @@ class Waiting:
     chosen: int
     announced_at: datetime
     days: int
+    lacks_mark: bool
+    is_stuck: bool
 
 
 def choosing(*, now: datetime) -> Mapping[str, Any] | None:
@@ -43,6 +45,8 @@ def choosing(*, now: datetime) -> Mapping[str, Any] | None:
             chosen=pause.chosen,
             announced_at=proofing.announced_step_at(pause),
             days=(now - pause.opened_at).days,
+            lacks_mark=proofing.lacks_mark(pause.gallery),
+            is_stuck=now >= proofing.announced_step_at(pause) and proofing.lacks_mark(pause.gallery),
         )
         for pause in pauses[: SHOWN + 1]
     ]

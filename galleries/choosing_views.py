@@ -25,7 +25,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from bookings.refusals import NotNow
 from bookings.stripe_gateway import GatewayError
 from bookings.tasks import reconcile
-from galleries import deadlines, extra_finals, frames, pictures, proofing, retouching
+from galleries import deadlines, extra_finals, frames, pictures, proofing, retouching, together
 from galleries.frames import Frame
 from galleries.models import Gallery, Note, PauseReason, Photo, Retouch
 from galleries.proofing import ChoosingRefused, ExtrasUnpaid, SelectionClosed
@@ -66,6 +66,8 @@ def proofs(request: HttpRequest, gallery: Gallery, credential: Credential | None
         return _proofs(request, gallery, now=now)
     if gallery.status == GalleryStatus.APPROVING:
         return _look_first(request, gallery, now=now)
+    if together.is_followed(gallery, now=now):
+        return redirect("gallery_follow", gallery.public_id)
     context = {
         **_promise(gallery, now=now),
         "frames": frames.for_client(gallery, show="chosen"),
@@ -158,6 +160,36 @@ def room_at(shown: list[Frame], number: int, beside: Sequence[str] = ()) -> Room
     )
 
 
+# --- the phone beside the big screen
+
+
+@require_safe
+def follow(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """What is on the big screen, on the client's phone, with its heart; `?have=` asks whether that has changed."""
+    now = timezone.now()
+    gallery, _actor = _opened(request, public_id, now)
+    if not together.is_followed(gallery, now=now):
+        return HttpResponse(status=205) if "have" in request.GET else redirect("gallery", public_id)
+    photo = gallery.photos.filter(pk=gallery.stage_photo_id or 0).select_related("pick").first()
+    count = frames.count_of(gallery)
+    picked = photo is not None and hasattr(photo, "pick")
+    tally = f"{photo.public_id if photo else ''}-{picked}-{count.chosen}"
+    if request.GET.get("have") == tally:
+        return HttpResponse(status=204)
+    recipe = pictures.client_recipes(gallery)[-1].name
+    context = {
+        "gallery": gallery,
+        "sitter": proofing.sitter_of(gallery),
+        "photo": photo,
+        "shown": pictures.of(photo, recipe) if photo else None,
+        "is_picked": picked,
+        "count": count,
+        "tally": tally,
+    }
+    template = "galleries/_follow.html" if "have" in request.GET else "galleries/follow.html"
+    return render(request, template, context)
+
+
 # --- marks
 
 
@@ -180,7 +212,10 @@ def choose(request: HttpRequest, public_id: str) -> HttpResponse:
     """One change of the client's choice. A script gets the new state as JSON (409 with a sentence when refused)."""
     now = timezone.now()
     gallery, by = _opened(request, public_id, now)
-    photos = gallery.photos.all() if by.kind != ActorKind.CLIENT else gallery.photos.filter(is_published=True)
+    photos = gallery.photos.all()
+    if by.kind == ActorKind.CLIENT:
+        on_stage = gallery.stage_photo_id if together.is_followed(gallery, now=now) else None
+        photos = photos.filter(models.Q(is_published=True) | models.Q(pk=on_stage))
     return take_mark(request, gallery, photos, CLIENT_VERBS, by=by, now=now, back=_back(request, gallery))
 
 

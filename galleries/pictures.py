@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from galleries import locks, ranges, renditions
+from galleries import locks, ranges, renditions, together
 from galleries.imaging.recipes import EXTRA_FINALS, FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Retouch, Version
 from galleries.rights import SEES_PICTURES, roles_at
@@ -44,7 +44,8 @@ def may_client_see(rendition: Rendition, *, now: datetime) -> bool:
         return False
     if rendition.version is not None:
         return _may_client_see_version(rendition, rendition.version, gallery, now=now)
-    if not (photo.is_published or _is_shown_retouched(photo)) or photo.is_hidden:
+    may_look = photo.is_published or together.is_on_stage(photo, now=now) or _is_shown_retouched(photo)
+    if not may_look or photo.is_hidden:
         return False
     if gallery.status == GalleryStatus.CANCELLED:
         return False

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from bookings.models import Client
 from bookings.refusals import NotNow
-from galleries import deadlines, extra_finals, jobs, pictures, renditions, retouching
+from galleries import deadlines, extra_finals, jobs, pictures, renditions, retouching, together
 from galleries.models import Gallery, JobKind, Note, Pause, PauseReason, Photo, Pick
 from galleries.statuses import GalleryStatus
 from studio import credentials
@@ -119,9 +119,14 @@ def why_closed(gallery: Gallery, *, by: Actor) -> str:
     return _("The selection has been sent already. Ask the studio if you want to change it.")
 
 
-def _open_for(photo_id: int, by: Actor) -> tuple[Gallery, Photo]:
-    """The picture and its locked gallery, if this person may choose it now. Raises SelectionClosed."""
+def _open_for(photo_id: int, by: Actor, *, now: datetime) -> tuple[Gallery, Photo]:
+    """The picture and its locked gallery, if this person may choose it now. Raises SelectionClosed.
+
+    A client who follows the big screen on the phone may choose the frame that is on it.
+    """
     gallery = locked(Photo.objects.values_list("gallery_id", flat=True).get(pk=photo_id))
+    if gallery.stage_photo_id == photo_id and together.is_followed(gallery, now=now):
+        return gallery, gallery.photos.get(pk=photo_id)
     if reason := why_closed(gallery, by=by):
         raise SelectionClosed(reason)
     return gallery, _shown_to(gallery, photo_id, by)
@@ -218,7 +223,7 @@ def pick(*, photo_id: int, by: Actor, now: datetime) -> Pick:
 
     Where the studio sells more finals than are included, more may be chosen; they are paid for when it is sent.
     """
-    gallery, photo = _open_for(photo_id, by)
+    gallery, photo = _open_for(photo_id, by, now=now)
     if existing := Pick.objects.filter(photo=photo).first():
         return existing
     if gallery.picks.count() >= extra_finals.allowed(gallery) and not extra_finals.are_sold(gallery):
@@ -234,7 +239,7 @@ def pick(*, photo_id: int, by: Actor, now: datetime) -> Pick:
 @transaction.atomic
 def unpick(*, photo_id: int, by: Actor, now: datetime) -> bool:
     """Take a choice back. False if it was not chosen. Raises SelectionClosed, also for work that was handed in."""
-    gallery, photo = _open_for(photo_id, by)
+    gallery, photo = _open_for(photo_id, by, now=now)
     return _forget(gallery, photo)
 
 
@@ -251,7 +256,7 @@ def _forget(gallery: Gallery, photo: Photo) -> bool:
 @transaction.atomic
 def label_use(*, photo_id: int, use: str, by: Actor, now: datetime) -> Pick:
     """Say what a chosen picture is for (LinkedIn, website, press). Raises ChoosingRefused when it is not chosen."""
-    _gallery, photo = _open_for(photo_id, by)
+    _gallery, photo = _open_for(photo_id, by, now=now)
     chosen = Pick.objects.filter(photo=photo).first()
     if chosen is None:
         raise ChoosingRefused(_("Choose the picture first, then say what it is for."))
@@ -263,7 +268,7 @@ def label_use(*, photo_id: int, use: str, by: Actor, now: datetime) -> Pick:
 @transaction.atomic
 def hide(*, photo_id: int, is_hidden: bool = True, by: Actor, now: datetime) -> Photo:
     """Hide a picture from every viewer (or show it again); a hidden picture is not chosen. Raises SelectionClosed."""
-    gallery, photo = _open_for(photo_id, by)
+    gallery, photo = _open_for(photo_id, by, now=now)
     if is_hidden:
         _forget(gallery, photo)
     photo.is_hidden = is_hidden
@@ -285,7 +290,7 @@ def note(
     `pin` is a place on the picture, each 0…1 of its width and height; every pin is a note of its own. Empty words
     remove the note. Words are kept as typed and escaped where they are shown.
     """
-    _gallery, photo = _open_for(photo_id, by)
+    _gallery, photo = _open_for(photo_id, by, now=now)
     words = words.strip()[:LONGEST_NOTE]
     mine = photo.notes.filter(
         version=None, actor_kind=by.kind, actor_id=by.id, is_change_request=False, answered_at=None
@@ -463,7 +468,8 @@ def _remind(pause: Pause, *, now: datetime) -> bool:
 def _take_recommended(gallery_id: int, *, now: datetime) -> bool:
     """Submit for a silent client: their own picks first, then the recommended frames, up to what is included.
 
-    Without a pick, a recommendation or a rating nobody has said which: it stays on the desk.
+    Without a pick, a recommendation or a rating nobody has said which. Then the studio is told once, the desk says
+    what to do, and the first frame that is marked sets it off: each sweep looks again.
     """
     gallery = locked(gallery_id)
     if gallery.status != GalleryStatus.PROOFING:
@@ -481,8 +487,30 @@ def _take_recommended(gallery_id: int, *, now: datetime) -> bool:
             gallery=gallery, photo=photo, picked_at=now, actor_kind=WORKER.kind, actor_label=WORKER.label
         )
     if not gallery.picks.exists():
+        _tell_studio_to_mark(gallery, now=now)
         return False
     return submit_selection(gallery_id=gallery.pk, by=WORKER, now=now, is_announced_step=True)
+
+
+def lacks_mark(gallery: Gallery) -> bool:
+    """Whether silence could not be answered: nothing is picked, and no published frame is recommended or rated."""
+    shown = gallery.photos.filter(is_published=True, is_hidden=False, is_rejected=False)
+    marked = shown.filter(Q(is_recommended=True) | Q(rating__gt=0))
+    return not gallery.picks.exists() and not marked.exists()
+
+
+def _tell_studio_to_mark(gallery: Gallery, *, now: datetime) -> None:
+    pause = gallery.pauses.filter(reason=PauseReason.CHOOSING, ended_at=None).first()
+    people = [gallery.assigned_to] if gallery.assigned_to else deadlines.owners()
+    for person in people:
+        queue_message(
+            "choosing_stuck",
+            to=person,
+            about=gallery,
+            context={"gallery": gallery, "pause": pause, "zone": gallery.shoot.booking.location.zone},
+            now=now,
+            once=f"choosing_stuck:{pause.pk if pause else gallery.pk}:{person.pk}",
+        )
 
 
 # --- mail

@@ -192,6 +192,38 @@ def _sliders(version: Version | None) -> list[tuple[workbench.Slider, float]]:
 
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
 @require_safe
+def guard_report(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """The guard's report on one version: in plain words, with the heat map, every number, and what the client reads."""
+    retouch, _by = found_retouch(request, public_id)
+    versions = list(retouch.versions.order_by("-number"))
+    version = wanted_version(request, retouch, versions)
+    if version is None:
+        raise Http404
+    photo = retouch.pick.photo
+    location = retouch.gallery.shoot.booking.location
+    context = {
+        "retouch": retouch,
+        "gallery": retouch.gallery,
+        "photo": photo,
+        "version": version,
+        "versions": versions,
+        "before": pictures.of(photo, SCREEN.name) or pictures.of(photo, PROOF.name),
+        "after": pictures.of(photo, SCREEN.name, version=version),
+        "heat": retouching.heat_of(version),
+        "guard_word": workbench.GUARD_WORDS[version.guard],
+        "checks": workbench.guard_checks(version.guard_report),
+        "lines": workbench.guard_lines(version.guard_report),
+        "client_words": retouching.guard_words(version),
+        "legal_mode": location.get_face_processing_display(),
+        "may_find_face": retouching.may_find_face(retouch.gallery),
+        "is_in_work": retouch.gallery.status in IN_WORK,
+        "zone": location.zone,
+    }
+    return render(request, "galleries/guard.html", context)
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_safe
 def retouch_preview(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """The draft at these strengths at screen size, made now and kept nowhere."""
     retouch, _by = found_retouch(request, public_id)

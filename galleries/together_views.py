@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
+import segno
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -12,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from galleries import deadlines, extra_finals, frames, proofing, rights, selection_out
+from galleries import deadlines, extra_finals, frames, proofing, rights, selection_out, together
 from galleries.choosing_views import CLIENT_VERBS, USES, Verb, room_at, take_mark
 from galleries.models import Gallery, PauseReason
 from galleries.proofing import ChoosingRefused, TooManyProofs
 from galleries.statuses import GalleryStatus
+from studio import credentials
 from studio.access import staff
 from studio.actors import Actor
 from studio.models import Role, User
@@ -90,6 +92,7 @@ def choose_together(request: HttpRequest, public_id: str) -> HttpResponseBase:
         "count": frames.count_of(gallery),
         "tally": _tally(shown),
         "poll_seconds": POLL_SECONDS,
+        "is_followed": together.is_followed(gallery, now=timezone.now()),
         "uses": USES,
     }
     return render(request, "galleries/choose.html", context)
@@ -141,6 +144,40 @@ def choose_mark(request: HttpRequest, public_id: str) -> HttpResponse:
     now = timezone.now()
     back = back if back.startswith(home) else home
     return take_mark(request, gallery, gallery.photos.all(), STUDIO_VERBS, by=by, now=now, back=back)
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_POST
+def choose_follow(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Let the client's phone follow: a link of their own as a QR code; or stop it (`stop`)."""
+    gallery, by = gallery_for(request, public_id)
+    now = timezone.now()
+    if "stop" in request.POST:
+        together.stop(gallery_id=gallery.pk, by=by, now=now)
+        return redirect("choose_together", public_id)
+    together.follow(gallery_id=gallery.pk, by=by, now=now)
+    sitter = proofing.sitter_of(gallery)
+    link = credentials.grant(
+        scope="gallery",
+        target=gallery.public_id,
+        now=now,
+        holder_id=sitter.pk if sitter else None,
+        holder_label=str(sitter or ""),
+    )
+    code = segno.make(link.url, error="m").svg_data_uri(scale=6, border=2)
+    context = {"gallery": gallery, "sitter": sitter, "link": link.url, "code": code}
+    return render(request, "galleries/choose_follow.html", context)
+
+
+@staff(Role.PHOTOGRAPHER, Role.RETOUCHER)
+@require_POST
+def choose_stage(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Name the frame that is on the big screen, for the phone that follows. 204 always: it is a courtesy."""
+    gallery, by = gallery_for(request, public_id)
+    photo = gallery.photos.filter(public_id=request.POST.get("photo", "")).first()
+    if photo is not None:
+        together.put_on_stage(gallery_id=gallery.pk, photo_id=photo.pk, by=by, now=timezone.now())
+    return HttpResponse(status=204)
 
 
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)

@@ -94,6 +94,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # choosing together
     path("desk/galleries/<str:public_id>/choose/", together_views.choose_together, name="choose_together"),
     path("desk/galleries/<str:public_id>/choose/strip", together_views.choose_strip, name="choose_strip"),
+    path("desk/galleries/<str:public_id>/choose/follow", together_views.choose_follow, name="choose_follow"),
+    path("desk/galleries/<str:public_id>/choose/stage", together_views.choose_stage, name="choose_stage"),
+    path("gallery/<str:public_id>/follow/", choosing_views.follow, name="gallery_follow"),
     path("desk/galleries/<str:public_id>/choose/mark", together_views.choose_mark, name="choose_mark"),
     path("desk/galleries/<str:public_id>/choose/review/", together_views.choose_review, name="choose_review"),
     path("desk/galleries/<str:public_id>/choose/submit", together_views.choose_submit, name="choose_submit"),
@@ -159,6 +162,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/retouching/<str:public_id>/crop/", crop_views.crop, name="crop"),
     path("desk/retouching/<str:public_id>/crop/place", crop_views.crop_place, name="crop_place"),
     path("desk/retouching/<str:public_id>/crop/save", crop_views.crop_save, name="crop_save"),
+    path("desk/retouching/<str:public_id>/guard/", retouch_views.guard_report, name="guard_report"),
     path("desk/retouching/<str:public_id>/news", retouch_views.retouch_news, name="retouch_news"),
     path("desk/retouching/<str:public_id>/preview", retouch_views.retouch_preview, name="retouch_preview"),
     path("desk/retouching/<str:public_id>/hand-in", retouch_views.hand_in, name="retouch_hand_in"),

@@ -265,6 +265,73 @@ NUMBERS = {
 }
 
 
+# kind → what was looked at, what it means when nothing was found, and when something was
+CHECKS: dict[str, tuple[str | Promise, str | Promise, str | Promise]] = {
+    "shape": (
+        gettext_lazy("Face shape"),
+        gettext_lazy("Nothing of the face was moved, made smaller or larger."),
+        gettext_lazy("Parts of the face stand elsewhere than the camera saw them: this blocks the delivery."),
+    ),
+    "texture": (
+        gettext_lazy("Skin texture"),
+        gettext_lazy("Pores and fine lines are still there."),
+        gettext_lazy("Pores and fine lines are gone or painted over: this blocks the delivery."),
+    ),
+    "replaced": (
+        gettext_lazy("Foreign patches"),
+        gettext_lazy("All of the skin is from this picture."),
+        gettext_lazy("A piece of skin comes from somewhere else: this blocks the delivery."),
+    ),
+    "colour": (
+        gettext_lazy("Skin colour"),
+        gettext_lazy("The skin has the colour the picture's light gives it."),
+        gettext_lazy("The skin was made lighter, darker or another colour than the rest of the picture."),
+    ),
+    "eye_white": (
+        gettext_lazy("Eye whites"),
+        gettext_lazy("The eye whites are as light as they were."),
+        gettext_lazy("The eye whites were lightened beyond what is natural."),
+    ),
+    "outside": (
+        gettext_lazy("Outside of the face"),
+        gettext_lazy("Hair, clothing and backdrop are as photographed."),
+        gettext_lazy("Something outside of the face changed. That is allowed, and only listed."),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GuardCheck:
+    """One thing the guard looked at, in plain words."""
+
+    name: str
+    sentence: str
+    is_found: bool
+    is_blocking: bool
+
+
+def guard_checks(report: Mapping[str, Any]) -> list[GuardCheck]:
+    """What was looked at and what was found, in words; empty when nothing was measured."""
+    if not report.get("numbers"):
+        return []
+    found = {each["kind"]: each for each in report.get("findings", ())}
+    known = [
+        GuardCheck(
+            str(name),
+            str(bad if kind in found else good),
+            kind in found,
+            bool(found.get(kind, {}).get("is_blocking")),
+        )
+        for kind, (name, good, bad) in CHECKS.items()
+    ]
+    others = [
+        GuardCheck(str(FINDINGS.get(kind, kind)), "", True, each["is_blocking"])
+        for kind, each in found.items()
+        if kind not in CHECKS
+    ]
+    return known + others
+
+
 @dataclass(frozen=True, slots=True)
 class GuardLine:
     """One line of the guard's report for staff: what, how much, the limit, and whether it blocks."""

@@ -7,6 +7,7 @@ const strip = root.querySelector(".viewer-strip");
 const stage = root.querySelector(".viewer-stage");
 const acts = root.querySelector("[data-acts]");
 let room = null;
+let telling;
 const marks = new Marks(root, { changed: (photo) => photo === room?.link?.dataset.photo && drawMarks() });
 room = new Room({ stage, strip, onShow: show, address: (link) => `?at=${link.dataset.number}` });
 drawMarks();
@@ -17,6 +18,18 @@ function show(link, place, total) {
   document.querySelector("[data-place-words]").textContent = words;
   document.querySelector("[data-name-words]").textContent = link.dataset.name;
   drawMarks();
+  tellPhone(link.dataset.photo);
+}
+
+/** The client's phone follows: it is told which frame stands here, once the photographer stays with it for a moment. */
+function tellPhone(photo) {
+  if (!root.dataset.stageUrl) return;
+  clearTimeout(telling);
+  telling = setTimeout(() => {
+    const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+    const body = new URLSearchParams({ photo, csrfmiddlewaretoken: token });
+    fetch(root.dataset.stageUrl, { method: "POST", body }).catch(() => {});
+  }, 150);
 }
 
 function drawMarks() {

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from galleries import proofing, selection_out
+from galleries import choosing_panels, proofing, selection_out
 from galleries.models import Gallery, JobKind, Note, PauseReason, Photo, Pick
 from galleries.proofing import (
     ChoosingRefused,
@@ -14,10 +14,10 @@ from galleries.proofing import (
     TooManyProofs,
 )
 from galleries.statuses import GalleryStatus
-from studio.models import Credential, Message
+from studio.models import Credential, Message, Role
 from studio.transitions import move
 from tests.galleries.framing import ANA, CLIENT, make_photo, make_photos
-from tests.galleries.making import make_gallery
+from tests.galleries.making import make_gallery, make_user
 
 NOW = datetime(2026, 11, 16, 10, 0, tzinfo=UTC)  # a Monday
 DAY = timedelta(days=1)
@@ -397,6 +397,26 @@ def test_without_any_word_of_the_photographer_nothing_is_taken(gallery: Gallery)
     assert proofing.sweep(now=NOW + 20 * DAY).finished == 0
     gallery.refresh_from_db()
     assert gallery.status == GalleryStatus.PROOFING
+
+
+def test_nothing_marked_on_day_ten_tells_the_studio_once_and_the_first_mark_sets_it_off(
+    gallery: Gallery,
+) -> None:
+    published(gallery)
+    owner = make_user(Role.OWNER)
+    for minute in range(3):
+        proofing.sweep(now=NOW + 10 * DAY + timedelta(minutes=minute))
+    told = Message.objects.get(name="choosing_stuck")
+    assert told.to_address == owner.email
+    assert "Recommend the frames" in told.body_text
+    (line,) = choosing_panels.choosing(now=NOW + 10 * DAY)["lines"]
+    assert (line.is_stuck, line.lacks_mark) == (True, True)
+
+    frame = gallery.photos.first()
+    proofing.mark(photo_id=frame.pk, is_recommended=True, by=ANA, now=NOW + 11 * DAY)
+    assert proofing.sweep(now=NOW + 11 * DAY).finished == 1
+    assert [row.photo_id for row in proofing.chosen(gallery)] == [frame.pk]
+    assert choosing_panels.choosing(now=NOW + 11 * DAY) is None
 
 
 def test_one_gallery_that_crashes_does_not_hold_up_the_next(gallery: Gallery, monkeypatch) -> None:

@@ -115,6 +115,16 @@ def test_a_blurred_file_is_blocked_and_says_why(gallery: Gallery, desk: Browser,
     retouch.refresh_from_db()
     assert retouch.status == RetouchStatus.DRAFTED
 
+    report = desk.get(reverse("guard_report", args=[retouch.public_id]) + "?version=2").content.decode()
+    assert_no_inline(report)
+    assert "Pores and fine lines are gone or painted over" in report
+    assert "Nothing of the face was moved" in report
+    assert "Heat map: the warmer, the larger the change" in report
+    assert "in memory only" in report
+    do(desk, retouch, "override", version=2, reason="She asked for <i>porcelain</i>")
+    passed = desk.get(reverse("guard_report", args=[retouch.public_id]) + "?version=2").content.decode()
+    assert "“Changed at your request: She asked for &lt;i&gt;porcelain&lt;/i&gt;”" in passed
+
 
 @needs_models
 def test_the_file_of_another_person_is_not_passed(gallery: Gallery, desk: Browser, now: datetime) -> None:
