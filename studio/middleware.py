@@ -6,6 +6,8 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -49,6 +51,17 @@ class PrivatePageMiddleware:
 
 
 PUBLIC_PAGES = {"home", "session_type", "favicon", "manifest", "robots", "healthz"}
+
+
+class PageCompressionMiddleware(GZipMiddleware):
+    """Pages and answers to scripts travel compressed; pictures, archives and other streams as they are, with their
+    lengths and ranges. Django pads each compressed page by a random length, against guessing secrets by size."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        if response.streaming or kind not in ("text/html", "application/json"):
+            return response
+        return super().process_response(request, response)
 
 
 class DatabaseUnavailableMiddleware:

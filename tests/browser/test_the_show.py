@@ -195,6 +195,7 @@ def test_five_of_sixty_one_paid_one_changed_and_the_second_version_delivered(
         phone.get_by_role("button", name="Yes, finish it like this").last.click()
         expect(phone.get_by_text("We finish this picture as you saw it")).to_be_visible()
     phone.get_by_role("link", name="Change something").click()
+    expect(phone.get_by_role("button", name="Add a pin")).to_be_visible()  # the picture takes pins by now
     phone.locator("[data-picture]").click(position={"x": 100, "y": 120})
     phone.keyboard.type("softer <b>here</b>")
     phone.get_by_role("button", name="Send to the studio").click()
@@ -214,6 +215,7 @@ def test_five_of_sixty_one_paid_one_changed_and_the_second_version_delivered(
     desk.wait_for_load_state()
     work()
     expect(desk.locator(".versions > li")).to_have_count(2, timeout=10 * SECOND)
+    desk.wait_for_load_state("load")
     desk.keyboard.press("a")
     wait_until(
         desk,

@@ -1,15 +1,19 @@
 """The pages of choosing over HTTP: who may open them, what they do without scripts, what scripts are told."""
 
+import gzip
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
 
+from bookings import payments
 from galleries import proofing
-from galleries.models import Gallery, JobKind, Photo
+from galleries.imaging.recipes import GRID, PROOF, THUMB
+from galleries.models import Gallery, JobKind, Photo, Rendition
 from galleries.statuses import GalleryStatus
 from studio import credentials
 from studio.models import Role
@@ -17,6 +21,7 @@ from tests.galleries.framing import ANA, make_photos
 from tests.galleries.making import make_gallery, make_location, make_user, sign_in
 from tests.html import assert_no_inline
 
+STATIC = Path(__file__).parents[2] / "static"
 JSON = {"HTTP_ACCEPT": "application/json"}
 
 
@@ -214,13 +219,36 @@ def test_a_link_to_one_gallery_opens_no_other(sitter: Browser, now: datetime) ->
     assert sitter.post(at("gallery_choose", other), {"pick": photo.public_id}).status_code == 404
 
 
-def test_three_hundred_proofs_stay_light(client: Browser, gallery: Gallery, now: datetime) -> None:
-    make_photos(gallery, 300, now=now)
+def test_three_hundred_proofs_weigh_less_than_150_kb_before_pictures(
+    client: Browser, gallery: Gallery, now: datetime
+) -> None:
+    """As a phone receives them: the page, the stylesheet and the page's scripts, each compressed."""
+    price = gallery.shoot.booking.price
+    payments.record_by_staff(
+        booking_id=gallery.shoot.booking_id, method="cash", amount=price, by=ANA, now=now
+    )
+    Rendition.objects.bulk_create(
+        Rendition(
+            photo=photo, recipe=recipe.name, recipe_version=1, digest="", key=f"s/{photo.pk}-{recipe.name}.jpg",
+            width=recipe.edge, height=recipe.edge, size=1, sha256="c", crc32=1, made_at=now,
+        )
+        for photo in make_photos(gallery, 300, now=now)
+        for recipe in (THUMB, GRID, PROOF)
+    )  # fmt: skip
     proofing.publish_proofs(gallery_id=gallery.pk, by=ANA, now=now, is_sure=True)
     link = credentials.grant(scope="gallery", target=gallery.public_id, now=now)
     client.get(link.url.replace("http://testserver", ""))
-    small = len(client.get(at("gallery", gallery)).content)
-    assert small < 300_000  # before compression; the frames' addresses come on top
+    page = client.get(at("gallery", gallery), headers={"Accept-Encoding": "gzip"})
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(page.content).count(b'class="picture-frame"') == 300
+    parts = re.findall(r'url\("(.+?)"', (STATIC / "css/likeness.css").read_text())
+    styles = b"".join((STATIC / "css" / part).read_bytes() for part in parts)
+    scripts = [
+        (STATIC / f"js/{name}.js").read_bytes() for name in ("proofs", "marks", "saving", "room", "compare")
+    ]
+    icons = (STATIC / "img/icons.svg").read_bytes()
+    weight = len(page.content) + sum(len(gzip.compress(each)) for each in (styles, icons, *scripts))
+    assert weight < 150_000
 
 
 def test_the_number_of_queries_does_not_grow_with_the_frames(
