@@ -4,7 +4,7 @@ As Stripe counts them: https://docs.stripe.com/currencies. Three-decimal currenc
 the króna and the Ugandan shilling have two decimals on the wire and none in life.
 """
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
 # ISO 4217: how many decimals an amount in minor units has, where it is not two.
 DECIMALS = dict.fromkeys(
@@ -35,7 +35,7 @@ def rounded(amount: Decimal | int, currency: str) -> int:
 def rounded_up(amount: Decimal | int, currency: str) -> int:
     """An amount in minor units to the next that can be charged."""
     size = step(currency)
-    return int(-(-Decimal(amount) // size)) * size
+    return int((Decimal(amount) / size).quantize(Decimal(1), ROUND_CEILING)) * size
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
