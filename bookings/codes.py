@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from bookings import vouchers
@@ -47,7 +47,9 @@ def apply(*, booking_id: int, code: str, by: Actor, now: datetime) -> Booking:
     """
     with transaction.atomic():
         booking = held(booking_id, now=now)
-        found = DiscountCode.objects.select_for_update(of=("self",)).filter(code=code).first()
+        here = CodeUse.objects.filter(booking=booking, released_at=None).values("code")
+        both = DiscountCode.objects.filter(Q(code=code) | Q(pk__in=here)).order_by("pk")
+        found = next((row for row in both.select_for_update(of=("self",)) if row.code == code), None)
         if found is None or not found.is_active:
             raise NotNow(_("We do not know this code. Please check the letters."))
         if CodeUse.objects.filter(code=found, booking=booking, released_at=None).exists():

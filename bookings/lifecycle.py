@@ -288,7 +288,9 @@ def cancel(
         quoted = refund_preview(booking=booking, now=now, full_refund=full_refund)
         cancelled = move(Booking, booking_id, "cancel", by=by, now=now, reason=reason)
         assert cancelled is not None
-        _end(cancelled, amount=quoted.amount, reason=reason, by=by, now=now, by_studio=is_staff)
+        _end(
+            cancelled, amount=quoted.amount, reason=reason, by=by, now=now, by_studio=is_staff and full_refund
+        )
         return quoted
 
 

@@ -161,21 +161,25 @@ def _found(public_id: str) -> Booking:
 @staff(Role.PHOTOGRAPHER)
 @require_POST
 def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
-    """The studio cancels: everything goes back, with a reason on record."""
+    """Cancelled on the desk, with a reason on record: what we cause gives everything back, a client's wish what the
+    policy and the law give; waiving the policy is the first of the two."""
     found = _found(public_id)
     reason = request.POST.get("reason", "").strip()[:300]
     try:
-        lifecycle.cancel(
+        quoted = lifecycle.cancel(
             booking_id=found.pk,
             by=_actor(request),
             now=timezone.now(),
             reason=reason or _("The studio cancelled."),
-            full_refund=True,
+            full_refund=request.POST.get("whose") != "client",
         )
     except Refused as refusal:
         messages.warning(request, refusal.sentence)
     else:
-        messages.success(request, _("Cancelled. The client is told, and everything paid goes back."))
+        amount = money(quoted.amount, found.currency)
+        messages.success(
+            request, _("Cancelled. The client is told, and %(amount)s goes back.") % {"amount": amount}
+        )
     return redirect("desk_booking", public_id)
 
 

@@ -153,3 +153,9 @@ def test_a_session_within_the_days_is_begun_early_only_when_asked(country, days,
 def test_elapsed_days_count_not_dates() -> None:
     ends = policy.withdrawal_ends(country="gb", agreed_at=NOW, is_consumer=True)
     assert ends == NOW + timedelta(days=14)
+
+
+def test_a_sweep_that_was_down_does_not_wake_anybody(booked) -> None:
+    night = datetime(2026, 12, 2, 3, tzinfo=ZoneInfo("America/Chicago")).astimezone(UTC)
+    assert asked(night) == 0
+    assert asked(night + timedelta(hours=5)) == 1

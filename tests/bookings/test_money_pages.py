@@ -242,3 +242,15 @@ def test_a_statement_has_the_share_before_tax_and_the_tip_in_full(place, now, de
     csv = desk.get("/desk/money/statements/", {"month": f"{month:%Y-%m}", "as": "csv"}).content.decode()
     assert csv.count(artist.name) == 2
     assert shares.statements(month=(month - timedelta(days=40)).replace(day=1)) == []
+
+
+@pytest.mark.parametrize(("whose", "said"), [("studio", "$180 goes back"), ("client", "$90 goes back")])
+def test_the_desk_cancels_for_the_client_by_policy_or_waives_it(place, now, desk, whose, said) -> None:
+    booking = book(place, now, is_paid=True, starts_at=now + timedelta(hours=50))
+    page = desk.get(f"/desk/bookings/{booking.public_id}/").content.decode()
+    assert "The client: $90 goes back" in page
+    answer = desk.post(
+        f"/desk/bookings/{booking.public_id}/cancel", {"whose": whose, "reason": "Ill"}, follow=True
+    )
+    (message,) = answer.context["messages"]
+    assert said in str(message)
