@@ -141,13 +141,29 @@ def _make(
     with workroom() as room:
         source = _source(photo, version)
         path = storage.fetch_to(source.store, source.key, room)
-        made = child.make(path, recipes, room, credits=look.credits, mark=look.mark, head=head, crops=crops)
+        made = child.make(
+            path,
+            recipes,
+            room,
+            credits=look.credits,
+            mark=look.mark,
+            head=head,
+            look_for_head=_may_look_for_head(photo.gallery),
+            crops=crops,
+        )
         if isinstance(made, Refusal):
             raise jobs.JobRefused(_(made.sentence))
         folder = folder_of(photo.gallery, photo.public_id)
         for row in keep(made.files, folder=folder, look=look, now=now, notes=made.notes, digests=digests):
             row.photo, row.version = photo, version
             _insert(row)
+
+
+def _may_look_for_head(gallery: Gallery) -> bool:
+    """Whether a crop may be placed by the face: as the location's legal mode and the sitter's answer say."""
+    from galleries.retouching.rows import may_find_face
+
+    return may_find_face(gallery)
 
 
 def keep(

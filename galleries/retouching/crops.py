@@ -17,7 +17,14 @@ from django.utils.translation import gettext_lazy
 from galleries import jobs, workbench
 from galleries.imaging import crop as geometry
 from galleries.imaging.crop import Crop, Head, Shape
-from galleries.imaging.recipes import FINAL_PORTRAIT, FINAL_SQUARE, PREVIEW_PORTRAIT, PREVIEW_SQUARE, Recipe
+from galleries.imaging.recipes import (
+    FINAL_PORTRAIT,
+    FINAL_PRINT,
+    FINAL_SQUARE,
+    PREVIEW_PORTRAIT,
+    PREVIEW_SQUARE,
+    Recipe,
+)
 from galleries.imaging.recipes import digest as recipe_digest
 from galleries.models import CropSpec, Gallery, JobKind, PickCrop, Rendition, Retouch, Version
 from galleries.pictures import of
@@ -28,7 +35,8 @@ from studio.actors import Actor
 from studio.transitions import move
 
 SHAPES: dict[str, Shape] = {FINAL_SQUARE.name: geometry.SQUARE, FINAL_PORTRAIT.name: geometry.PORTRAIT}
-FOLLOWERS = {FINAL_SQUARE.name: (PREVIEW_SQUARE,), FINAL_PORTRAIT.name: (PREVIEW_PORTRAIT,)}
+# of the same proportions, so they are cut alike
+FOLLOWERS = {FINAL_SQUARE.name: (PREVIEW_SQUARE,), FINAL_PORTRAIT.name: (FINAL_PRINT, PREVIEW_PORTRAIT)}
 SAME_PROPORTIONS = 0.01
 LEAST_SIDE = 0.05  # of the picture: a crop smaller than this was a slip
 
@@ -103,7 +111,9 @@ def digests_of(versions: Iterable[Version]) -> dict[tuple[int, str], str]:
     }
 
 
-_RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (FINAL_SQUARE, FINAL_PORTRAIT)}
+_RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe for recipe in (FINAL_SQUARE, FINAL_PORTRAIT, FINAL_PRINT)
+}
 
 
 # --- setting one

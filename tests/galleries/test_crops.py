@@ -11,6 +11,7 @@ from bookings.models import Consent, ConsentPurpose
 from galleries import delivery, jobs, pictures, proofing, renditions, retouching, workbench
 from galleries.imaging.crop import Head, Point
 from galleries.imaging.recipes import FINALS, PREVIEWS, SCREEN
+from galleries.imaging.refusals import refuse
 from galleries.models import CropSpec, Gallery, Job, PickCrop, Rendition, Retouch, Version
 from galleries.retouching import RetouchRefused, crops
 from galleries.retouching.crops import Place
@@ -128,6 +129,27 @@ def test_no_face_is_looked_for_without_the_sitters_leave(
     retouch, version = pick(gallery)
     found = crops.suggest(retouch, version, "square")
     assert (found.notes, found.eyes) == (("no_face",), None)
+
+
+@pytest.mark.parametrize("answer", [None, True, False])
+def test_the_finals_are_placed_by_the_face_only_with_the_sitters_leave(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, answer: bool | None
+) -> None:
+    if answer is not None:
+        Consent.objects.create(
+            shoot=gallery.shoot,
+            sitter=gallery.shoot.sitter,
+            purpose=ConsentPurpose.FACE_PROCESSING,
+            is_given=answer,
+            answered_at=NOW,
+        )
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(
+        renditions.child, "make", lambda *files, **facts: asked.update(facts) or refuse("crashed")
+    )
+    with pytest.raises(jobs.JobRefused):
+        renditions.ensure(photo=pick(gallery)[0].pick.photo, recipes=FINALS, now=NOW)
+    assert asked["look_for_head"] is (answer is not False)
 
 
 def made(version: Version, cut: dict[str, object]) -> None:
