@@ -188,7 +188,10 @@ def _in_memory(image: pyvips.Image) -> pyvips.Image:
 def code_of(message: str) -> str:
     """The refusal for a decoder's message."""
     text = message.lower()
-    if any(word in text for word in ("out of memory", "unable to allocate", "cannot allocate", "malloc")):
+    if any(
+        word in text
+        for word in ("out of memory", "unable to allocate", "cannot allocate", "malloc", "memory allocation")
+    ):
         return "too_much_memory"
     if any(word in text for word in ("no space left", "disk full", "write error")):
         return "no_room"

@@ -22,6 +22,7 @@ class Limits:
     # 24 MP file took over 30 s in Pillow and OpenCV. Cameras and editors write about ten.
     max_scan_megapixels: float = 1_200.0
     max_profile_bytes: int = 4 * MEGA
+    max_heif_profile_bytes: int = MEGA  # libheif reads one at half a second of CPU a megabyte
     max_text_bytes: int = 8 * MEGA
     memory_bytes: int = 900 * MEGA
     # Time is paid for with bytes: a small file gets no more than the base, so a bomb cannot buy time.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from galleries.imaging.limits import Limits
+from galleries.imaging.limits import LIMITS, Limits
 from galleries.imaging.refusals import Refused
 
 from . import Data, Header
@@ -185,6 +185,8 @@ def _read_property(data: Data, entry: Box, items: _Items) -> None:
         reader = _Reader(data, entry.start + 4, entry.end)
         size = (reader.take(4), reader.take(4))
     elif entry.kind == b"colr" and bytes(data[entry.start : entry.start + 4]) in (b"prof", b"rICC"):
+        if entry.end - entry.start > LIMITS.max_heif_profile_bytes:
+            raise Refused("bomb")
         profile = bytes(data[entry.start + 4 : entry.end])
     items.sizes.append(size)
     items.profiles.append(profile)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import pyvips
+from PIL import Image
 
 from galleries.imaging import decode, refusals
-from galleries.imaging.decode import Identified, identify
+from galleries.imaging.decode import Identified, code_of, identify
 from galleries.imaging.limits import LIMITS
 from galleries.imaging.refusals import Refusal, Refused
 from tests.galleries.imaging import files
@@ -342,3 +343,19 @@ def test_opening_reads_smaller_when_less_is_wanted():
 @pytest.mark.parametrize(("edge", "shrink"), [(None, 1), (2048, 2), (1600, 2), (400, 8), (4300, 1)])
 def test_shrink_leaves_a_good_filter_step(edge: int | None, shrink: int):
     assert decode.shrink_for(6_000, edge) == shrink
+
+
+@pytest.mark.parametrize(("megabytes", "code"), [(0.2, None), (1.2, "bomb")])
+def test_a_heif_profile_that_buys_time_is_refused(tmp_path: Path, megabytes: float, code: str | None):
+    """libheif spends half a second of CPU on each megabyte of a profile."""
+    path = tmp_path / "frame.avif"
+    with Image.open(GRACE_HOPPER) as picture:
+        small = picture.convert("RGB").resize((64, 80))
+    small.save(path, "AVIF", speed=10, icc_profile=bytes(int(megabytes * 1_000_000)))
+    found = identify(path)
+    assert (found.code if isinstance(found, Refusal) else None) == code
+
+
+def test_a_picture_beyond_the_memory_says_so():
+    message = "heif: Invalid input: Unspecified: Memory allocation error (2.0)"
+    assert code_of(message) == "too_much_memory"
