@@ -45,12 +45,14 @@ def paper(gallery: Gallery, delivery: Delivery, *, studio: Studio, now: datetime
             (_("Reference"), f"{gallery.shoot.code}-{delivery.number}"),
         ]
     )
+    sheet.rule()
     sheet.text(words(studio))
+    sheet.ln(4)
     sheet.heading(_("The files"), size=12)
     rows = [
         [file.name, f"{file.rendition.sha256[:16]}…"] for file in delivery.files.select_related("rendition")
     ]
-    sheet.table([_("File"), _("SHA-256 begins with")], rows, widths=[3, 2])
+    sheet.lines([_("File"), _("SHA-256 begins with")], rows, widths=[3, 2])
     contact = " · ".join(part for part in (studio.name, studio.email, studio.phone) if part)
     sheet.text(_("Questions about this paper: %(contact)s") % {"contact": contact}, is_quiet=True)
     return sheet.bytes()

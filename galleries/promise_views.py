@@ -64,7 +64,7 @@ def parts_of(found: boards.Board, people: list[User]) -> list[Part]:
     late, at_risk = _("Late"), _("At risk")
     words = [
         ("late", late, "is-bad", late, _("Nothing is late.")),
-        ("at_risk", at_risk, "is-bad", at_risk, _("At the pace measured, everything will be in time.")),
+        ("at_risk", at_risk, "is-bad", at_risk, _("At the pace measured, the rest will be in time.")),
         ("today", _("Due today"), "is-warn", "", _("Nothing is due today.")),
         ("later", _("Later"), "", "", _("Nothing else is promised.")),
         ("waiting", _("Waiting for the client"), "is-accent", "", _("No client is being waited for.")),

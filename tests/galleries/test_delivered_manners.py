@@ -8,11 +8,12 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from galleries import delivery, downloads, farewells, sharing, year_later
+from galleries import delivery, downloads, farewells, licence, sharing, year_later
 from galleries.imaging.recipes import EXTRA_FINALS
 from galleries.models import Gallery, Rendition, YearLater
 from studio import credentials, links, outbox
 from studio.actors import WORKER
+from studio.documents import Paper
 from studio.models import Credential, Message, Role, Studio
 from tests.galleries.finals import approve, in_retouching, make_finals, make_version, open_link, pay
 from tests.galleries.making import make_gallery, make_user, sign_in
@@ -147,15 +148,32 @@ def test_more_sizes_are_made_where_studio_or_session_say_so(gallery: Gallery) ->
     assert [recipe.name for recipe in delivery.extra_finals_of(gallery)] == ["black-and-white"]
 
 
-def test_the_print_release_is_a_pdf_with_the_studios_words(gallery: Gallery) -> None:
+def test_the_print_release_is_a_pdf_with_the_studios_words(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def noted(self: Paper, words: str, **_look: object) -> None:
+        said.append(words)
+
+    def listed(self: Paper, _heads: object, rows: list[list[str]], **_look: object) -> None:
+        said.extend(row[0] for row in rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Paper, "text", noted)
+        patch.setattr(Paper, "lines", listed)
+        Studio.objects.update(licence_text="Use them as you like, Zoë.")
+        studio = Studio.objects.get()
+        licence.paper(gallery, gallery.deliveries.get(), studio=studio, now=NOW)
     browser = Browser()
     open_link(browser, gallery, now=NOW)
-    Studio.objects.update(licence_text="Use them as you like, Zoë.")
     answer = browser.get(f"/gallery/{gallery.public_id}/licence.pdf")
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.content.startswith(b"%PDF-") and answer.content.rstrip().endswith(b"%%EOF")
     assert answer.content == browser.get(f"/gallery/{gallery.public_id}/licence.pdf").content
     assert "print-release.pdf" in answer.headers["Content-Disposition"]
+    assert "Use them as you like, Zoë." in said
+    assert {file.name for file in gallery.deliveries.get().files.all()} <= set(said)
 
 
 def test_the_gallery_asks_as_often_for_two_pictures_as_for_six(media_storage: object) -> None:
