@@ -1,0 +1,92 @@
+"""What a client sees when a link ends during a download, when the pictures' time is over, and after a change."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from galleries import delivery, downloads
+from galleries.models import Download, Gallery, Retouch
+from studio import credentials
+from studio.actors import WORKER
+from tests.galleries.finals import approve, in_retouching, make_finals, make_version, pay
+from tests.galleries.making import make_gallery
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def gallery(page: Page, site: str, media_storage: Path) -> Gallery:
+    """Two pictures delivered, and open in the browser."""
+    now = timezone.now()
+    made = make_gallery(now=now)
+    pay(made, 20000, now=now)
+    for retouch in in_retouching(made, now=now):
+        approve(retouch, now=now, size=2_000_000)
+    delivery.finals_made(gallery_id=made.pk, now=now)
+    sitter = made.shoot.sitter
+    assert sitter is not None
+    link = credentials.grant(
+        scope="gallery", target=made.public_id, now=now, holder_id=sitter.pk, holder_label=str(sitter)
+    )
+    page.goto(link.url)
+    return Gallery.objects.get(pk=made.pk)
+
+
+def test_a_link_revoked_in_the_middle_ends_the_download_and_says_how_to_go_on(
+    page: Page, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def revoked_meanwhile(credential_id: int) -> Callable[[], bool]:
+        asked = still_open(credential_id)
+
+        def ask() -> bool:
+            credentials.revoke(scope="gallery", target=gallery.public_id, now=timezone.now())
+            return asked()
+
+        return ask
+
+    still_open = downloads.still_open
+    monkeypatch.setattr(downloads, "still_open", revoked_meanwhile)
+    monkeypatch.setattr(downloads, "ASK_AGAIN_SECONDS", 0.0)
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="All sizes").click()
+    assert caught.value.failure()  # the browser says so: it is no whole file
+    record = Download.objects.get()
+    assert (record.is_complete, record.bytes_sent < 16_000_000) == (False, True)
+    page.reload()
+    expect(page.get_by_role("heading", name="This link does not open anything.")).to_be_visible()
+    page.get_by_label("Your e-mail").fill("ada@example.test")
+    page.get_by_role("button", name="Mail me a new link").click()
+    expect(page.get_by_role("heading", name="Thank you. Please look into your mail.")).to_be_visible()
+
+
+def test_pictures_whose_time_is_over_come_back_with_one_tap(page: Page, gallery: Gallery) -> None:
+    Gallery.objects.filter(pk=gallery.pk).update(finals_expire_at=timezone.now() - timedelta(days=1))
+    page.reload()
+    expect(page.get_by_role("heading", name="These pictures are put away")).to_be_visible()
+    page.get_by_role("button", name="Bring them back").click()
+    expect(page.get_by_text("Your pictures stay another year.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Picture 2")).to_be_visible()
+
+
+def test_after_a_change_the_page_says_what_changed_and_keeps_what_was(page: Page, gallery: Gallery) -> None:
+    now = timezone.now()
+    delivery.reopen(gallery_id=gallery.pk, by=WORKER, now=now)
+    page.reload()
+    expect(page.get_by_text("The change you asked for is in work")).to_be_visible()
+    last = gallery.retouches.order_by("pk").last()
+    assert last is not None
+    version = make_version(last, now=now)
+    make_finals(version, now=now)
+    Retouch.objects.filter(pk=last.pk).update(approved_version=version)
+    delivery.finals_made(gallery_id=gallery.pk, now=now)
+    page.reload()
+    expect(page.get_by_text("Picture 2 was changed and delivered again")).to_be_visible()
+    page.get_by_text("Before the change: kept until").click()
+    with page.expect_download() as caught:
+        page.locator("details.more").get_by_role("link", name="Download").first.click()
+    assert caught.value.failure() is None
+    assert caught.value.path().stat().st_size == 2_000_000
