@@ -10,7 +10,7 @@ from django.db import transaction
 
 from bookings import messages
 from bookings.ledger import balance
-from bookings.models import Booking
+from bookings.models import Booking, PaymentPlan
 from bookings.statuses import BookingStatus
 from studio.actors import WORKER
 from studio.models import Message, MessageStatus
@@ -31,7 +31,7 @@ def ask_for_balances(*, now: datetime) -> int:
             price__gt=0,
             starts_at__gt=now + step - LATEST,
             starts_at__lte=now + step + LEAD + timedelta(hours=12),
-        )
+        ).exclude(session_type__payment_plan=PaymentPlan.AT_STUDIO)
         names = {_once(booking, step): booking for booking in rows.select_related("location")}
         done = set(Message.objects.filter(once__in=names).values_list("once", flat=True))
         for once, booking in names.items():

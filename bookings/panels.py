@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from bookings import desk_papers as desk_papers  # registers the thread, the answers and the signatures
-from bookings.models import Booking, BusyFeed, Refund, Shoot
+from bookings.models import Allocation, Booking, BusyFeed, PaymentMethod, Shoot
 from bookings.statuses import AskStatus, BookingStatus, RefundStatus
 from studio import desk
 from studio.accounts import roles_of
@@ -91,11 +92,13 @@ def asks(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
 
 @desk.panel("stuck", template="bookings/panels/stuck.html", order=5, wide=True, roles=FRONT)
 def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
-    """What needs a person: refunds, mails and payment events that did not go through."""
+    """What needs a person: money to hand back; refunds, mails and payment events that did not go through."""
+    of_bookings = Allocation.objects.filter(refund__isnull=False, booking__isnull=False)
+    money = of_bookings.select_related("booking", "refund__payment__payer").order_by("refund__created_at")
+    by_hand = Q(refund__status=RefundStatus.DUE) & ~Q(refund__payment__method=PaymentMethod.STRIPE)
     found = {
-        "refunds": list(
-            Refund.objects.filter(status=RefundStatus.FAILED).select_related("payment__payer")[:10]
-        ),
+        "by_hand": list(money.filter(by_hand)[:10]),
+        "refunds": list(money.filter(refund__status=RefundStatus.FAILED)[:10]),
         "mails": list(Message.objects.filter(status=MessageStatus.FAILED).order_by("-pk")[:10]),
         "feeds": list(BusyFeed.objects.filter(failures__gte=3).select_related("resource")[:10]),
         "events": list(WebhookEvent.objects.filter(handled_at=None, attempts__gte=5)[:10]),

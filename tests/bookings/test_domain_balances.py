@@ -68,7 +68,7 @@ def test_a_session_late_in_the_evening_is_not_asked_for_at_night() -> None:
     assert [at for at, _subject in run_days(late - timedelta(days=8), late)] == ["01 19:00", "07 19:00"]
 
 
-@pytest.mark.parametrize("change", ["paid", "cancelled", "at_studio", "just_booked"])
+@pytest.mark.parametrize("change", ["paid", "cancelled", "at_studio", "plan_at_studio", "just_booked"])
 def test_who_owes_nothing_now_is_not_asked(booked, change) -> None:
     at = SESSION - timedelta(days=1)
     if change == "paid":
@@ -77,6 +77,9 @@ def test_who_owes_nothing_now_is_not_asked(booked, change) -> None:
         lifecycle.cancel(booking_id=booked.pk, by=STAFF, now=NOW)
     if change == "at_studio":
         Booking.objects.update(pays_at_studio=True)
+    if change == "plan_at_studio":
+        booked.session_type.payment_plan = "at_studio"
+        booked.session_type.save()
     if change == "just_booked":
         Booking.objects.update(confirmed_at=at - timedelta(hours=2))
     assert asked(at) == 0

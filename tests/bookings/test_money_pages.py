@@ -155,10 +155,12 @@ def test_extras_card_links_and_money_back_by_hand(place, now, desk) -> None:
     refund = Refund.objects.get()
     page = desk.get(f"/desk/bookings/{booking.public_id}/").content.decode()
     assert "Give $20 back" in page
+    assert f"Give $20 back to {booking.payer.name}" in desk.get("/desk/").content.decode()
     assert_no_inline(page)
     assert deed(desk, booking, "hand-back", refund=refund.public_id) == ["Written down: given back."]
     refund.refresh_from_db()
     assert refund.status == RefundStatus.DONE
+    assert "Give $20 back" not in desk.get("/desk/").content.decode()
 
 
 @pytest.mark.parametrize("amount", ["", "-5", "0", "1e9", "9999999999", "1.005", "NaN", "drei", "\x00"])
