@@ -8,7 +8,6 @@ from galleries import (
     cards,
     coldstore,
     culling,
-    expiring,
     farewells,
     jobs,
     keeping,
@@ -62,12 +61,11 @@ def sweep_deadlines() -> None:
 
 @quick_task
 def check_originals() -> None:
-    """Each hour: read back some originals, those not looked at for longest first; let unpicked ones expire."""
+    """Each hour: read back some originals, those not looked at for longest first."""
     now = timezone.now()
     with only_one("galleries.check_originals") as mine:
         if mine:
             keeping.check_originals(now=now)
-            expiring.expire(now=now)
             Heartbeat.objects.update_or_create(name="galleries.check_originals", defaults={"beat_at": now})
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db.models import Q
@@ -17,12 +17,13 @@ from django.utils.translation import gettext as _
 
 from bookings.models import Resource, ResourceKind, Shoot
 from bookings.statuses import ShootStatus
-from galleries import receiving
-from galleries.models import Gallery, Retouch, Upload
+from galleries import cards, receiving
+from galleries.models import Card, Gallery, Retouch, Upload
 from galleries.retouching import matching
 from galleries.statuses import GalleryStatus, UploadStatus
 from studio import storage
 from studio.actors import Actor, ActorKind
+from studio.models import Location
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,11 @@ DONE, REFUSED = "done", "refused"
 UNTOUCHED_SECONDS = 1.0  # where the system cannot say whether a file is closed
 AT_ONCE = 20  # files received and not yet checked
 TRY_AGAIN_SECONDS = 5.0
-_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".download", ".xmp", ".lock")
+SAME_DAY = timedelta(hours=16)
+_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".download", ".lock")
 BY = Actor(ActorKind.WORKER, label="a folder")
 
-Where = Callable[[], Gallery | None]
+Where = Callable[[], Gallery | Card | None]
 WhereOf = Callable[[Path], Gallery | None]
 Say = Callable[[str], None]
 
@@ -96,6 +98,34 @@ def session_of(folder: Path, path: Path) -> Gallery | None:
     return rows.get(pk=fitting.pop()) if len(fitting) == 1 else None
 
 
+def place_called(name: str) -> Location:
+    """A location by slug or name. Raises NoSuchPlace."""
+    found = Location.objects.filter(Q(slug=name) | Q(name__iexact=name))
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(Location.objects.order_by("name").values_list("name", flat=True))
+    raise NoSuchPlace(_("No place is called %(name)s. There are: %(known)s") % {"name": name, "known": known})
+
+
+def live_card(place: Location, folder: Path, *, now: datetime) -> Card:
+    """The card of a watched folder: its frames are sorted by slate and time as they come. The same one after a
+    restart on the same day, so that the last slate still counts."""
+    today = Card.objects.filter(
+        location=place, is_live=True, source="watch", name=str(folder)[:120], created_at__gte=now - SAME_DAY
+    )
+    found = today.order_by("-pk").first()
+    return found or cards.open_card(
+        location=place, name=str(folder), source="watch", is_live=True, by=BY, now=now
+    )
+
+
+def facts_of(where: Gallery | Card, *, source: str, now: datetime) -> receiving.Facts:
+    """What goes with a file for a gallery, or for a card whose files are sorted later."""
+    if isinstance(where, Card):
+        return {"card": where, "source": source, "by": BY, "now": now}
+    return {"gallery": where, "source": source, "by": BY, "now": now}
+
+
 @dataclass(slots=True)
 class Watcher:
     """Looks at one folder each time `step` is called; `seconds` are monotonic."""
@@ -122,13 +152,13 @@ class Watcher:
         if self.where_of is not None:
             self._receive_each(ready, seconds, now=now)
             return
-        gallery = self.where()
-        if gallery is None:
+        where = self.where()
+        if where is None:
             self._wait_for_somebody(len(ready))
             return
         self.is_told = False
         for path in sorted(ready, key=_age)[: AT_ONCE - len(self.sent)]:
-            if not self._receive(path, gallery, now=now):
+            if not self._receive(path, where, now=now):
                 self.rest_until = seconds + TRY_AGAIN_SECONDS
                 return
 
@@ -156,6 +186,11 @@ class Watcher:
                 if not name.startswith(".") and not (Path(folder) == self.folder and name in (DONE, REFUSED))
             ]
             for name in names:
+                is_sidecar = name.lower().endswith(
+                    ".xmp"
+                )  # of a frame it is kept, of a finished file it says nothing
+                if is_sidecar and self.purpose != receiving.FRAME:
+                    continue
                 if not name.startswith(".") and not name.lower().endswith(_UNFINISHED):
                     yield Path(folder, name)
 
@@ -179,11 +214,11 @@ class Watcher:
             self.say(_("%(count)s files wait: nobody is checked in here.") % {"count": count})
         self.is_told = True
 
-    def _receive(self, path: Path, gallery: Gallery, *, now: datetime) -> bool:
+    def _receive(self, path: Path, where: Gallery | Card, *, now: datetime) -> bool:
+        facts = facts_of(where, source="watch", now=now)
+        facts["purpose"] = self.purpose
         try:
-            upload = receiving.receive_file(
-                path, gallery=gallery, purpose=self.purpose, source="watch", by=BY, now=now
-            )
+            upload = receiving.receive_file(path, **facts)
         except receiving.ReceivingError as error:
             self._refuse(path, str(error))
             return True
@@ -196,18 +231,18 @@ class Watcher:
     def _put_away(self) -> None:
         if not self.sent:
             return
-        ended = [UploadStatus.ACCEPTED, UploadStatus.REFUSED, UploadStatus.ABANDONED]
-        rows = Upload.objects.filter(pk__in=self.sent.values(), status__in=ended).in_bulk()
+        going = [UploadStatus.RECEIVING, UploadStatus.CHECKING]
+        rows = Upload.objects.filter(pk__in=self.sent.values()).exclude(status__in=going).in_bulk()
         for path, pk in list(self.sent.items()):
             if pk not in rows:
                 continue
             del self.sent[path]
             upload = rows[pk]
-            if upload.status == UploadStatus.ACCEPTED:
-                self._move(path, DONE)
-                self.say(f"{path.name}: {upload.refusal or _('accepted')}")
-            elif upload.status == UploadStatus.REFUSED:
+            if upload.status == UploadStatus.REFUSED:
                 self._refuse(path, upload.refusal)
+            elif upload.status != UploadStatus.ABANDONED:  # kept: a picture, a slate, or waiting in the tray
+                self._move(path, DONE)
+                self.say(f"{path.name}: {upload.refusal or upload.doubt or _('accepted')}")
 
     def _refuse(self, path: Path, reason: str) -> None:
         moved = self._move(path, REFUSED)

@@ -71,6 +71,8 @@ class Intake {
   async start() {
     this.bind();
     await this.reconcile();
+    this.isReady = true; // what is dropped before waits, or it would be sent a second time
+    this.fillLanes();
     this.poll();
   }
 
@@ -187,7 +189,7 @@ class Intake {
   }
 
   fillLanes() {
-    while (!this.isPaused && this.running.size < AT_ONCE) {
+    while (this.isReady && !this.isPaused && this.running.size < AT_ONCE) {
       const item = this.next();
       if (!item) return;
       this.running.add(item);

@@ -272,9 +272,7 @@ def test_proofs_of_a_hundred_raw_files_in_three_minutes_on_twenty_megabits(
     desk.evaluate("document.querySelector('[data-originals]').value = 'picks'")
     began = time.monotonic()
     desk.set_input_files("[data-files]", paths)
-    desk.wait_for_function(
-        "Number(document.querySelector('[data-count]').textContent) === 100", timeout=400_000
-    )
+    expect(desk.locator("[data-count]")).to_have_text("100", timeout=400_000)
     took = time.monotonic() - began
     sent = sum(Upload.objects.values_list("size", flat=True))
     print(f"proofs of 100 RAW files ({sum(path.stat().st_size for path in paths) / 1e6:.0f} MB)", end=" ")

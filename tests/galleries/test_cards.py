@@ -5,8 +5,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
-from galleries import cards, clocks, codes, jobs, receiving
+from galleries import cards, clocks, codes, jobs, receiving, watching
 from galleries.imaging import child
 from galleries.models import CameraClock, Card, Gallery, Photo, Upload
 from galleries.statuses import UploadStatus
@@ -234,6 +236,29 @@ def test_what_nobody_sorts_expires_and_says_so(card: Card, three: list[Gallery])
     upload.refresh_from_db()
     assert (upload.status, upload.finished_at) == (UploadStatus.EXPIRED, late)
     assert list(storage.listed(storage.originals())) == list(storage.listed(storage.derived())) == []
+
+
+def test_a_watched_folder_and_ingest_sort_by_slates(three: list[Gallery], tmp_path: Path, capsys) -> None:
+    place = three[0].shoot.booking.location
+    folder = tmp_path / "tether"
+    folder.mkdir()
+    card = watching.live_card(place, folder, now=NOW)
+    watcher = watching.Watcher(folder, lambda: watching.live_card(place, folder, now=NOW), lambda words: None)
+    for number, data in enumerate([slate(three[1], at("10:15")), frame(at("10:16"))]):
+        (folder / f"DSC_{number}.JPG").write_bytes(data)
+        for second in range(3):
+            watcher.step(seconds=number * 10.0 + second, now=NOW)
+            work()
+    assert where(card) == {"DSC_0.JPG": "filed", "DSC_1.JPG": "Bea"}
+    assert sorted(path.name for path in (folder / "done").iterdir()) == ["DSC_0.JPG", "DSC_1.JPG"]
+    copied = tmp_path / "card"
+    copied.mkdir()
+    (copied / "A_1.JPG").write_bytes(slate(three[2], at("13:00"), serial="2"))
+    (copied / "A_2.JPG").write_bytes(frame(at("13:01"), serial="2"))
+    call_command("ingest", str(copied), place=place.name)
+    work(timezone.now())
+    assert "2 of 2 files received" in capsys.readouterr().out
+    assert where(Card.objects.get(source="ingest")) == {"A_1.JPG": "filed", "A_2.JPG": "Cai"}
 
 
 def test_a_slate_among_the_frames_of_a_chosen_booking_is_filed_away(three: list[Gallery]) -> None:

@@ -1,14 +1,13 @@
-"""Previews first: proofs from the JPEG inside a RAW file, the original later or never, and its end after 90 days."""
+"""Previews first: proofs from the JPEG inside a RAW file, the original later or never."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from PIL import Image
 
-from galleries import expiring, jobs, receiving, retouching
+from galleries import jobs, receiving, retouching
 from galleries.models import Gallery, Job, Photo, PhotoFile, Pick, Upload
 from galleries.renditions import NoOriginal, original_of
 from studio import storage, verification
@@ -119,54 +118,3 @@ def test_a_retouch_that_waited_for_the_original_is_tried_again(gallery: Gallery)
 def test_a_preview_says_what_it_was_cut_from(gallery: Gallery, cut_from: object) -> None:
     with pytest.raises(receiving.ReceivingError):
         send(gallery, frame(None), "IMG_1.DNG", purpose="preview", cut_from=cut_from)
-
-
-# --- unpicked originals
-
-
-@pytest.fixture
-def chosen(gallery: Gallery) -> Gallery:
-    """Two frames, the first one picked, and the choice sent."""
-    for number in (1, 2):
-        send(gallery, frame(None, shade=number), f"IMG_{number}.JPG")
-    first = gallery.photos.get(number=1)
-    Pick.objects.create(gallery=gallery, photo=first, picked_at=NOW, actor_kind="client")
-    Gallery.objects.filter(pk=gallery.pk).update(status="delivered", selection_submitted_at=NOW)
-    return gallery
-
-
-def kept() -> dict[str, bool]:
-    return {file.name: storage.exists(storage.originals(), file.key) for file in PhotoFile.objects.all()}
-
-
-def test_unpicked_originals_expire_after_90_days_and_their_rows_say_so(chosen: Gallery, capsys) -> None:
-    late = NOW + timedelta(days=90, seconds=1)
-    assert expiring.expire(now=NOW + timedelta(days=90)) == 0
-    assert [file.name for file in expiring.due(now=late)] == ["IMG_2.JPG"]
-    assert kept() == {"IMG_1.JPG": True, "IMG_2.JPG": True}  # looking deletes nothing
-    assert expiring.expire(now=late) == 1
-    assert expiring.expire(now=late) == 0
-    assert kept() == {"IMG_1.JPG": True, "IMG_2.JPG": False}
-    assert PhotoFile.objects.get(name="IMG_2.JPG").expired_at == late
-    assert Photo.objects.get(name="IMG_2.JPG").renditions.count() == 5  # the gallery looks as before
-    assert [line for line in broken(late) if line.startswith(("originals", "photo", "I3"))] == []
-
-
-def test_a_choice_that_is_open_keeps_everything(chosen: Gallery) -> None:
-    late = NOW + timedelta(days=200)
-    Gallery.objects.update(status="proofing")
-    assert expiring.expire(now=late) == 0
-    Gallery.objects.update(status="delivered", selection_submitted_at=None)
-    assert expiring.expire(now=late) == 0
-    Gallery.objects.update(selection_submitted_at=late - timedelta(days=10))
-    assert expiring.expire(now=late) == 0
-
-
-def test_the_command_is_a_dry_run_unless_told_otherwise(chosen: Gallery, capsys) -> None:
-    PhotoFile.objects.update(stored_at=NOW - timedelta(days=4000))
-    Gallery.objects.update(selection_submitted_at=NOW - timedelta(days=4000))
-    call_command("expire_originals")
-    assert "1 originals" in capsys.readouterr().out
-    assert kept()["IMG_2.JPG"]
-    call_command("expire_originals", carry_out=True)
-    assert not kept()["IMG_2.JPG"]

@@ -14,6 +14,8 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from galleries import receiving, watching
+from galleries.models import Card
+from studio.models import Location
 
 LOOK_EVERY_SECONDS = 0.2
 
@@ -29,6 +31,9 @@ class Command(BaseCommand):
         target = parser.add_mutually_exclusive_group()
         target.add_argument("--room", help="a camera room's name: files go to whoever is checked in there")
         target.add_argument("--booking", help="a booking's id or a shoot's code: files go there, always")
+        target.add_argument(
+            "--place", help="a location's name: files are sorted by slate and time, as a card's"
+        )
         parser.add_argument(
             "--finished",
             action="store_true",
@@ -41,7 +46,12 @@ class Command(BaseCommand):
         if not folder.is_dir():
             raise CommandError(f"{folder} is not a folder.")
         try:
-            where = _where(options["room"], options["booking"], is_finished=options["finished"])
+            if options["place"] is not None and not options["finished"]:
+                where: watching.Where = partial(
+                    _card_of, watching.place_called(options["place"]), folder.resolve()
+                )
+            else:
+                where = _where(options["room"], options["booking"], is_finished=options["finished"])
         except watching.NoSuchPlace as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Watching {folder}. Ctrl-C stops.")
@@ -67,12 +77,16 @@ def _where(room: str | None, booking: str | None, *, is_finished: bool) -> watch
     if is_finished and booking is None:
         return lambda: None
     if room is None and booking is None:
-        raise CommandError("Say where the files go: --room, --booking or --finished.")
+        raise CommandError("Say where the files go: --room, --booking, --place or --finished.")
     if room is not None:
-        place = watching.room_called(room)
-        return lambda: watching.gallery_in(place)
+        there = watching.room_called(room)
+        return lambda: watching.gallery_in(there)
     gallery = watching.gallery_of(booking or "")
     return lambda: gallery
+
+
+def _card_of(place: Location, folder: Path) -> Card:
+    return watching.live_card(place, folder, now=timezone.now())
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
