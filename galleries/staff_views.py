@@ -18,6 +18,7 @@ from galleries import desk_gallery as shown
 from galleries import jobs, receiving, rights
 from galleries.card_views import card_for
 from galleries.models import Gallery, Job
+from galleries.progress import progress
 from galleries.statuses import UploadStatus
 from galleries.together_views import gallery_for
 from studio import storage
@@ -42,6 +43,7 @@ def desk_gallery(request: HttpRequest, public_id: str) -> HttpResponse:
         "page": page,
         "newest": page[0].pk if page.number == 1 and page.object_list else 0,
         "tally": shown.tally(gallery),
+        "progress": progress(gallery, now=now),
         "refused": shown.refused_lately(gallery, now=now)[:20],
         "failed": gallery.jobs.filter(status="failed").select_related("photo", "upload"),
         "retouches": gallery.retouches.select_related("pick__photo").all(),
@@ -79,6 +81,7 @@ def gallery_news(request: HttpRequest, public_id: str) -> JsonResponse:
             "newest": max((photo.pk for photo in frames), default=0),
             "settled": [shown.upload_line(row) for row in shown.settled(gallery, asked)],
             "tally": shown.tally(gallery).as_json(),
+            "progress": progress(gallery, now=timezone.now()).words,
             "wanted": shown.wanted_originals(gallery),
         }
     )

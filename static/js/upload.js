@@ -486,8 +486,8 @@ class Intake {
     document.querySelector("[data-empty]").hidden = news.tally.photos > 0;
     for (const next of document.querySelectorAll("[data-next]")) next.hidden = news.tally.photos === 0;
     const checking = document.querySelector("[data-checking-now]");
-    checking.hidden = news.tally.checking === 0;
-    checking.textContent = fill(this.words.checkingCount, news.tally.checking);
+    checking.hidden = !news.progress;
+    if (checking.textContent !== news.progress) checking.textContent = news.progress;
   }
 
   // Where the card's frames went, once there is something new to say; never while a person is at a button in it.
