@@ -533,9 +533,14 @@ def _expected(pair: _Pair, skin: Mask) -> Any:
     believed: skin is only recoloured when it changed, and like nothing else in the picture.
     """
     solid = skin * pair.valid > 0.5
-    made = [pair.lab, *(_mapped(pair.before, one, two) for one, two in _witnesses(pair))]
-    after = pair.lab_after[solid].mean(axis=0)
-    return min(made, key=lambda lab: float(np.abs(lab[solid].mean(axis=0) - after).sum()))
+    step = max(1, int(solid.sum() / 20_000))
+    before, after = pair.before[solid][::step][None], pair.lab_after[solid].mean(axis=0)
+
+    def miss(curves: Any) -> float:
+        return float(np.abs(_through(before, curves)[0].mean(axis=0) - after).sum())
+
+    curves = [_UNCHANGED, *(_curves(one, two) for one, two in _witnesses(pair))]
+    return _through(pair.before, min(curves, key=miss)) if solid.any() else pair.lab
 
 
 def _witnesses(pair: _Pair) -> list[tuple[Any, Any]]:
@@ -554,9 +559,16 @@ def _witnesses(pair: _Pair) -> list[tuple[Any, Any]]:
     return [(pair.whole_before[part], pair.whole_after[part]) for part in parts if part.sum() >= 1_500]
 
 
-def _mapped(image: Image, one: Any, two: Any) -> Any:
-    """The picture through the three curves that lead from the pixels `one` to the pixels `two`, in Lab."""
-    curves = np.stack([_curve(one[:, channel], two[:, channel]) for channel in range(3)], axis=1)
+_UNCHANGED = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
+
+
+def _curves(one: Any, two: Any) -> Any:
+    """The three curves (256, 3) that lead from the pixels `one` to the pixels `two`."""
+    return np.stack([_curve(one[:, channel], two[:, channel]) for channel in range(3)], axis=1)
+
+
+def _through(image: Image, curves: Any) -> Any:
+    """The picture through three curves, in Lab."""
     return cv2.cvtColor(cv2.LUT(image, curves[None] / np.float32(255)), cv2.COLOR_RGB2Lab)
 
 
@@ -733,7 +745,7 @@ def _outside(pair: _Pair) -> float:
     area = (pair.whole_face == 0) & (pair.whole_valid > 0)
     if area.sum() < 500:
         return 0.0
-    expected = _mapped(pair.whole_before, pair.whole_before[area], pair.whole_after[area])
+    expected = _through(pair.whole_before, _curves(pair.whole_before[area], pair.whole_after[area]))
     apart = np.sqrt(((cv2.GaussianBlur(to_lab(pair.whole_after) - expected, (0, 0), 1.0)) ** 2).sum(axis=2))
     return float((apart[area] > OUTSIDE_DELTA).mean())
 

@@ -71,6 +71,19 @@ def test_eyes_are_inside_the_circle_of_a_square():
         assert math.hypot(eye.x - middle[0], eye.y - middle[1]) < 0.6 * radius
 
 
+@pytest.mark.parametrize("tilt", [-3.0, 0.0, 3.0])
+@pytest.mark.parametrize(("x", "y", "eyes"), [(2000, 2000, 600), (1600, 1500, 250), (2600, 3000, 420)])
+def test_the_whole_head_is_inside_the_circle_of_a_square(x: float, y: float, eyes: float, tilt: float):
+    """Chin, crown and both sides of the head (1.35 eye distances from the middle) show in a round picture."""
+    someone = head(x, y, eyes, tilt)
+    crop = place(SQUARE, 4000, 6000, someone)
+    assert EYE_LINE_LOW <= (crop.eye_line or 0) <= EYE_LINE_HIGH
+    radius, middle = crop.width / 2, (crop.left + crop.width / 2, crop.top + crop.height / 2)
+    sides = [Point(x + way * 1.35 * eyes, y) for way in (-1, 1)]
+    for point in (someone.chin, someone.crown, *sides):
+        assert math.hypot(point.x - middle[0], point.y - middle[1]) < radius
+
+
 def test_missing_headroom_is_said_in_pixels():
     crop = place(SQUARE, 4000, 6000, head(y=1300))
     assert crop.top == 0

@@ -17,7 +17,7 @@ from galleries.imaging.guard import GuardReport, Status
 from galleries.imaging.jobs import Cast, Drafted
 from galleries.imaging.render import Rendering
 from galleries.imaging.retouch import Parameters
-from tests.portraits import EILEEN_COLLINS, GRACE_HOPPER, large_portrait
+from tests.portraits import EILEEN_COLLINS, GRACE_HOPPER, GRACE_HOPPER_HEIC, large_portrait
 
 needs_models = pytest.mark.skipif(bool(models.missing()), reason="the face models are not there: make models")
 
@@ -110,8 +110,9 @@ def test_no_face_two_faces_and_scaling(grace: tuple[Image, Face]):
 
 
 @needs_models
-def test_finals_are_cropped_around_the_face(tmp_path: Path):
-    made = child.make(GRACE_HOPPER, recipes.FINALS, tmp_path)
+@pytest.mark.parametrize("path", [GRACE_HOPPER, EILEEN_COLLINS, GRACE_HOPPER_HEIC])
+def test_finals_are_cropped_around_the_face(path: Path, tmp_path: Path):
+    made = child.make(path, recipes.FINALS, tmp_path)
     assert isinstance(made, Rendering)
     square = next(file for file in made.files if file.recipe == "square")
     assert square.crop is not None and "no_face" not in square.crop.notes
