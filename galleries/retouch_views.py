@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from galleries import deadlines, jobs, pictures, receiving, retouching, rights, workbench
 from galleries.choosing_panels import open_orders
 from galleries.imaging.recipes import FINAL_FULL, PROOF, SCREEN
-from galleries.models import FinishedFile, Guard, Job, JobKind, Note, Retouch, Version
+from galleries.models import Gallery, Guard, Job, JobKind, Note, Retouch, Version
 from galleries.receiving.verbs import HAND_IN
 from galleries.retouching import RetouchRefused
 from galleries.retouching.rows import IN_WORK
@@ -70,12 +70,22 @@ def retouch_queue(request: HttpRequest) -> HttpResponse:
         "sessions": [(found[0].gallery, found) for found in sessions.values()],
         "counts": counts,
         "whose": whose if whose in counts else "all",
-        "tray": FinishedFile.objects.filter(status=FinishedStatus.WAITING).count(),
+        "trays": _trays(places),
         "shown": shown,
         "user": user,
         "now": timezone.now(),
     }
     return render(request, "galleries/retouch_queue.html", context)
+
+
+def _trays(places: list[int] | None) -> list[Gallery]:
+    """The sessions whose tray holds files, with `waiting`: also those with nothing else to do."""
+    rows = Gallery.objects.filter(finished_files__status=FinishedStatus.WAITING).select_related(
+        "shoot__sitter"
+    )
+    if places is not None:
+        rows = rows.filter(shoot__booking__location__in=places)
+    return list(rows.annotate(waiting=Count("finished_files")).order_by("deliver_by", "pk")[:20])
 
 
 def _user(request: HttpRequest) -> User:

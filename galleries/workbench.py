@@ -262,6 +262,14 @@ NUMBERS = {
     "skin_delta_e": gettext_lazy("Skin colour beyond the curve (ΔE)"),
     "eye_white_delta_l": gettext_lazy("Eye whites beyond the curve (ΔL*)"),
     "outside_share": gettext_lazy("Changed outside the face, share of the frame"),
+    "iod": gettext_lazy("Distance between the eyes when it was measured, in pixels"),
+    "turned": gettext_lazy("Head turned to the side, share"),
+    "shape_p99": gettext_lazy("Movement, share of the eye distance (99th percentile)"),
+    "shape_known": gettext_lazy("Of the face, where movement could be told"),
+    "curve_shift": gettext_lazy("Light and colour of the whole picture changed (ΔE)"),
+    "texture_tiles": gettext_lazy("Pieces of skin that were looked at"),
+    "texture_kept_p10": gettext_lazy("Skin texture the same (10th percentile)"),
+    "texture_ratio_p90": gettext_lazy("Skin texture left (90th percentile)"),
 }
 
 

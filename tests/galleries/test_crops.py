@@ -12,7 +12,17 @@ from galleries import delivery, jobs, pictures, proofing, renditions, retouching
 from galleries.imaging.crop import Head, Point
 from galleries.imaging.recipes import FINALS, PREVIEWS, SCREEN
 from galleries.imaging.refusals import refuse
-from galleries.models import CropSpec, Gallery, Job, PickCrop, Rendition, Retouch, Version
+from galleries.models import (
+    CropSpec,
+    DeliveredFile,
+    Delivery,
+    Gallery,
+    Job,
+    PickCrop,
+    Rendition,
+    Retouch,
+    Version,
+)
 from galleries.retouching import RetouchRefused, crops
 from galleries.retouching.crops import Place
 from galleries.statuses import GalleryStatus
@@ -188,6 +198,20 @@ def test_the_finals_of_an_approved_picture_are_cut_again_and_only_those_count(ga
     assert crops.clear_crop(retouch_id=retouch.pk, recipe="square", by=ANA, now=NOW)
     assert delivery.missing(gallery) == ["The files of 1 picture are still being made."]
     assert not crops.clear_crop(retouch_id=retouch.pk, recipe="square", by=ANA, now=NOW)
+
+
+def test_a_delivered_file_cut_otherwise_is_kept_and_does_not_count(gallery: Gallery) -> None:
+    """What the client has got is never taken away; the next delivery waits for the new one."""
+    retouch, version = pick(gallery)
+    retouching.approve(retouch_id=retouch.pk, version_id=version.pk, by=ANA, now=NOW)
+    made(version, {})
+    square = delivery.finals_of([version])[version.pk]["square"]
+    given = Delivery.objects.create(gallery=gallery, number=1, delivered_at=NOW, actor_kind="worker")
+    DeliveredFile.objects.create(delivery=given, rendition=square, name="a-01-square.jpg", position=1)
+    keep(gallery, Place(0.1, 0.1, 0.5, 0))
+    assert Rendition.objects.filter(pk=square.pk).exists()
+    assert "square" not in delivery.finals_of([version])[version.pk]
+    assert delivery.missing(gallery) == ["The files of 1 picture are still being made."]
 
 
 def test_a_worker_cuts_the_finals_where_it_was_set(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

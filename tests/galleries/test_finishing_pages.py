@@ -121,6 +121,15 @@ def test_the_tray_says_why_and_a_tap_makes_it_a_version(
     assert "said by a person" in page(desk, gallery)
 
 
+def test_the_queue_names_the_sessions_whose_tray_holds_files(desk: Browser, gallery: Gallery) -> None:
+    assert "In the trays" not in desk.get(reverse("retouch_queue")).content.decode()
+    in_tray(gallery)
+    gallery.retouches.update(status="approved")
+    html = desk.get(reverse("retouch_queue")).content.decode()
+    assert "one finished file waits for you" in html
+    assert reverse("retouch_session", args=[gallery.public_id]) in html
+
+
 def test_a_file_can_be_put_aside(desk: Browser, gallery: Gallery) -> None:
     finished = in_tray(gallery)
     desk.post(reverse("finished_place", args=[gallery.public_id]), {"file": finished.public_id, "aside": "1"})
