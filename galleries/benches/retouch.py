@@ -15,7 +15,7 @@ import numpy as np
 from galleries.benches.camera_frames import camera_frame
 from galleries.imaging import faces
 from galleries.imaging.child import Child
-from galleries.imaging.guard import GuardReport
+from galleries.imaging.guard import GuardReport, Status
 from galleries.imaging.jobs import Drafted, DraftOrder, MeasureOrder, RenderOrder, upright_pixels
 from galleries.imaging.recipes import SCREEN
 from galleries.imaging.refusals import Refusal
@@ -24,6 +24,8 @@ from galleries.imaging.retouch import DEFAULTS, Region, draft
 from studio.benching import BenchOptions, BenchResult, bench
 
 MEGA = 1_000_000
+SHOWN = ("passed", "shape_p95", "texture_ratio_p10", "texture_kept", "replaced_side", "skin_delta_e")
+_said: dict[str, float] = {}  # the guard's own figures of the draft; the same in each run
 
 
 @bench("retouch")
@@ -42,6 +44,7 @@ def run(options: BenchOptions) -> BenchResult:
     spent = {name: round(median(step[name] for step in steps), 3) for name in steps[0]}
     figures: dict[str, float | int | str] = {f"{name}_cpu_seconds": value for name, value in spent.items()}
     figures |= {"correction_cpu_seconds": correction, "face_megapixels": face_megapixels}
+    figures |= {f"guard_{name}": _said[name] for name in SHOWN}
     peers: dict[str, dict[str, float | int | str]] = {"bilateral_full_size": {"cpu_seconds": filtered}}
     ratios = {"bilateral_full_size": round(filtered / correction, 1)}
     conditions: dict[str, str | int | float] = {
@@ -54,6 +57,7 @@ def run(options: BenchOptions) -> BenchResult:
     lines += [f"{name.replace('_', ' '):34}{value:8.3f}" for name, value in spent.items()]
     lines.append(f"{f'correction of a {face_megapixels} MP face':34}{correction:8.3f}")
     lines.append(f"{'bilateral filter of that face':34}{filtered:8.3f}")
+    lines += ["", *(f"{f'guard: {name}':34}{_said[name]:8.4f}" for name in SHOWN)]
     return BenchResult(figures, peers, ratios, conditions, "\n".join(lines))
 
 
@@ -67,6 +71,9 @@ def _steps(child: Child, source: Path, folder: Path) -> dict[str, float]:
     screen = made.value.files[0].path
     shown = child.ask("draft", DraftOrder(screen, folder / "shown.jpg", edge=1400, quality=82), Drafted)
     measured = child.ask("measure", MeasureOrder(source, drafted), GuardReport)
+    if isinstance(measured.value, Refusal):
+        raise RuntimeError("the draft could not be measured")
+    _said.update(measured.value.numbers, passed=float(measured.value.status is Status.PASSED))
     return {
         "draft_24mp_frame": whole.cost.cpu_seconds,
         "draft_on_screen": shown.cost.cpu_seconds,

@@ -7,8 +7,10 @@ never "passed".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import cv2
@@ -105,7 +107,7 @@ def measure(before: Image, after: Image) -> Measured:
         return _not_measured("no_face")
     largest = originals[0].eye_distance
     wanted = [face for face in originals if face.eye_distance >= 0.5 * largest][:4]
-    finals = faces.find(after)
+    finals = cache(lambda: faces.find(after))  # not needed where the final lies on the original as it is
     answers = [_measure_face(before, after, face, finals) for face in wanted]
     return _worst(answers)
 
@@ -133,7 +135,7 @@ def _worst(answers: list[Measured]) -> Measured:
     )
 
 
-def _measure_face(before: Image, after: Image, face: Face, finals: list[Face]) -> Measured:
+def _measure_face(before: Image, after: Image, face: Face, finals: Callable[[], list[Face]]) -> Measured:
     if face.turn > MOST_TURN:
         return _not_measured("turned_away", 1)
     pair = _registered(before, after, face, finals)
@@ -215,12 +217,19 @@ class _Pair:
     turned: float  # degrees the final had to be turned to lie on the original
 
 
-def _registered(before: Image, after: Image, face: Face, finals: list[Face]) -> _Pair | str:
+def _registered(before: Image, after: Image, face: Face, finals: Callable[[], list[Face]]) -> _Pair | str:
     """Cut both out, after finding the similarity that lays the final on the original. A reason when there is none."""
     matrices = []
     if before.shape == after.shape:
-        matrices.append(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-    matrices += [matrix for other in finals[:4] if (matrix := _by_mesh(other, face)) is not None]
+        unmoved = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        iod = min(face.eye_distance, TEXTURE_IOD)
+        if iod < LEAST_IOD:
+            return "small_face"
+        pair = _cut(before, after, face, unmoved, iod)
+        if _alike(pair) > 0.9:
+            return pair
+        matrices.append(unmoved)
+    matrices += [matrix for other in finals()[:4] if (matrix := _by_mesh(other, face)) is not None]
     if not matrices:
         return "face_gone"
     iod = min(
