@@ -5,7 +5,17 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bookings import availability, checkout, holds, lifecycle, payments
+from bookings import (
+    agreements,
+    availability,
+    checkout,
+    holds,
+    lifecycle,
+    payments,
+    questionnaires,
+    thread,
+    waiting,
+)
 from bookings import money_seeds as money_seeds
 from bookings.forms import NERVES
 from bookings.models import (
@@ -297,3 +307,32 @@ def _request(seed: Seed, *, near: datetime) -> None:
         booking_id=booking.pk, name=name, email=email, policy_accepted=True, by=guest, now=seed.now
     )
     checkout.confirm_at_studio(booking_id=booking.pk, by=guest, now=seed.now)
+
+
+@seed(45)
+def what_clients_are_told_and_asked(seed: Seed) -> None:
+    """Questions, papers, a word from a client, and somebody on the waiting list."""
+    by, now = Actor.user(seed.rows["ana"]), seed.now
+    for owner in (seed.rows["type signature"], *AddOn.objects.filter(kind__in=["hair", "make_up"])):
+        questionnaires.publish(owner=owner, drafts=questionnaires.suggested(owner), by=by, now=now)
+    for kind, (title, body) in agreements.SUGGESTED.items():
+        agreements.publish_text(kind=kind, title=str(title), body=str(body), by=by, now=now)
+    soon = Booking.objects.filter(status="confirmed", starts_at__gt=now).order_by("starts_at").first()
+    if soon is not None and soon.payer is not None:
+        client = Actor(ActorKind.CLIENT, soon.payer.pk, soon.payer.name)
+        token = uuid.UUID(int=seed.chance.getrandbits(128), version=4)
+        words = "May I bring my dog? He is calm, and he never moves."
+        thread.ask(booking_id=soon.pk, text=words, form_token=token, by=client, now=now)
+    name, email = person(seed)
+    waiting.join(
+        session_type_id=seed.rows["type signature"].pk,
+        location_id=seed.rows["brooklyn"].pk,
+        add_ons={},
+        first_on=now.date(),
+        last_on=now.date(),
+        name=name,
+        email=email,
+        form_token=uuid.UUID(int=seed.chance.getrandbits(128), version=4),
+        by=Actor(ActorKind.CLIENT),
+        now=now,
+    )

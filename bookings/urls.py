@@ -16,7 +16,6 @@ from bookings import (
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("cover.jpg", views.cover, name="cover"),
     path("book/<slug:slug>/", views.session_type, name="session_type"),
     path("book/<slug:slug>/hold", views.hold, name="hold"),
     path("book/<slug:slug>/wait", waiting_views.join, name="wait"),

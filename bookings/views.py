@@ -11,16 +11,13 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBadRequest,
-    HttpResponseBase,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -46,7 +43,7 @@ from bookings.seating import Slot
 from bookings.statuses import AskStatus, BookingStatus
 from bookings.stripe_gateway import BadSignature, GatewayError
 from bookings.taxes import taxes_of
-from studio import credentials, storage, throttles
+from studio import credentials, throttles
 from studio.actors import Actor, ActorKind
 from studio.models import Location
 
@@ -343,21 +340,6 @@ def release(request: HttpRequest, public_id: str) -> HttpResponse:
     holds.release(booking_id=booking.pk, by=GUEST, now=timezone.now())
     messages.info(request, _("The time is free again. Nothing was paid."))
     return redirect("session_type", booking.session_type.slug)
-
-
-@require_GET
-@cache_control(public=True, max_age=3600)
-def cover(request: HttpRequest) -> HttpResponseBase:
-    """The front page's picture: the only public one, and only because the studio put it there."""
-    key = holds.studio_now().cover_key
-    if not key:
-        raise Http404
-    store = storage.derived()
-    size = storage.size(store, key)
-    headers = {"Content-Length": str(size)}
-    return StreamingHttpResponse(
-        storage.open_range(store, key, 0, size), content_type="image/jpeg", headers=headers
-    )
 
 
 @csrf_exempt

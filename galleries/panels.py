@@ -17,6 +17,7 @@ LANDINGS["gallery"] = "gallery"
 PICTURES = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
 SORTS = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 
+desk.link("desk_studio", label=_("Studio"), order=80, roles=frozenset({Role.OWNER}))
 desk.link("cards", label=_("Cards"), order=25, roles=SORTS)
 desk.link("retouch_queue", label=_("Retouching"), order=30, roles=PICTURES)
 desk.link("promise_board", label=_("Promises"), order=40, roles=PICTURES)

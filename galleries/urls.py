@@ -4,6 +4,7 @@ from galleries import (
     afterwards_views,
     card_views,
     choosing_views,
+    cover_views,
     crop_views,
     cull_views,
     delivery_views,
@@ -19,6 +20,9 @@ from galleries import (
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("cover.jpg", cover_views.front_picture, name="cover"),
+    path("desk/studio/", cover_views.studio_page, name="desk_studio"),
+    path("desk/studio/picture", cover_views.set_picture, name="desk_cover"),
     path("picture/<str:signed>", pictures.picture, name="picture"),
     path("uploads/", tus.uploads, name="uploads"),
     path("uploads/<str:public_id>", tus.upload, name="upload"),

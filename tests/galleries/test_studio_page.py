@@ -1,0 +1,74 @@
+"""The studio's own page: its words, its manners, and the front page's picture, made anew and served with ranges."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from studio import storage
+from studio.models import Role, Studio
+from tests import factories
+from tests.galleries.making import sign_in
+from tests.html import assert_no_inline
+from tests.portraits import EILEEN_COLLINS, GRACE_HOPPER
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner(client, media_storage):
+    factories.location()
+    sign_in(client, factories.user(Role.OWNER))
+    return client
+
+
+def upload(owner, path):
+    file = SimpleUploadedFile(path.name, path.read_bytes())
+    return owner.post(reverse("desk_cover"), {"picture": file}, follow=True)
+
+
+def test_a_picture_is_made_anew_and_served_with_etag_and_ranges(owner):
+    assert owner.get(reverse("cover")).status_code == 404
+    assert "front page’s picture now" in upload(owner, GRACE_HOPPER).text
+    whole = owner.get(reverse("cover"))
+    body = b"".join(whole.streaming_content)
+    assert body[:3] == b"\xff\xd8\xff" and len(body) == int(whole.headers["Content-Length"])
+    assert b"GPS" not in body
+    etag = whole.headers["ETag"]
+    assert owner.get(reverse("cover"), headers={"If-None-Match": etag}).status_code == 304
+    part = owner.get(reverse("cover"), headers={"Range": "bytes=10-19"})
+    assert (part.status_code, b"".join(part.streaming_content)) == (206, body[10:20])
+    assert owner.get(reverse("cover"), headers={"Range": f"bytes={len(body)}-"}).status_code == 416
+
+
+def test_another_picture_takes_the_old_one_away(owner, django_capture_on_commit_callbacks):
+    upload(owner, GRACE_HOPPER)
+    before = Studio.objects.get().cover_key
+    with django_capture_on_commit_callbacks(execute=True):
+        upload(owner, EILEEN_COLLINS)
+    after = Studio.objects.get().cover_key
+    assert before != after
+    assert not storage.exists(storage.derived(), before)
+    with django_capture_on_commit_callbacks(execute=True):
+        owner.post(reverse("desk_cover"), {"remove": "1"})
+    assert (Studio.objects.get().cover_key, storage.exists(storage.derived(), after)) == ("", False)
+
+
+def test_what_is_no_picture_is_refused_and_the_old_one_stays(owner, tmp_path):
+    upload(owner, GRACE_HOPPER)
+    before = Studio.objects.get().cover_key
+    fake = tmp_path / "fake.jpg"
+    fake.write_bytes(b"<svg onload=alert(1)>")
+    assert "front page’s picture now" not in upload(owner, fake).text
+    assert Studio.objects.get().cover_key == before
+    assert "choose a picture" in owner.post(reverse("desk_cover"), {}, follow=True).text
+
+
+def test_other_conditions_are_another_version(owner):
+    Studio.objects.update(policy_text="Old words.")
+    page = owner.get(reverse("desk_studio"))
+    assert_no_inline(page.text)
+    form = {"name": "North 🎈", "email": "a@b.example", "policy_text": "New words.", "late_fee_percent": "10"}
+    assert owner.post(reverse("desk_studio"), form).status_code == 302
+    studio = Studio.objects.get()
+    assert (studio.name, studio.policy_version) == ("North 🎈", 2)
+    assert owner.post(reverse("desk_studio"), form | {"email": "nothing"}).status_code == 422
