@@ -30,23 +30,23 @@ def asked(at) -> int:
 
 
 def run_days(first, last) -> list[tuple[str, str]]:
-    """The sweep each quarter of an hour; when it wrote (Chicago) and the subject."""
+    """The sweep each hour; when it wrote (Chicago) and the subject."""
     at, found = first, []
     while at < last:
         before = Message.objects.filter(name="balance_request").count()
         asked(at)
         for mail in Message.objects.filter(name="balance_request").order_by("pk")[before:]:
             found.append((f"{at.astimezone(ZoneInfo('America/Chicago')):%d %H:%M}", mail.subject))
-        at += timedelta(minutes=15)
+        at += timedelta(hours=1)
     return found
 
 
 def test_asked_a_week_and_a_day_before_with_the_amount_of_that_moment(booked) -> None:
-    written = run_days(SESSION - timedelta(days=8), SESSION - timedelta(days=6))
+    written = run_days(SESSION - timedelta(days=7, hours=6), SESSION - timedelta(days=6, hours=12))
     payments.record_by_staff(
         booking_id=booked.pk, method="cash", amount=8000, by=STAFF, now=SESSION - timedelta(days=3)
     )
-    written += run_days(SESSION - timedelta(days=2), SESSION)
+    written += run_days(SESSION - timedelta(hours=30), SESSION - timedelta(hours=10))
     assert written == [
         ("01 13:00", "$180 before your session"),
         ("07 13:00", "Tomorrow at 14:00, and $100 still open"),
@@ -55,7 +55,7 @@ def test_asked_a_week_and_a_day_before_with_the_amount_of_that_moment(booked) ->
 
 def test_the_last_request_takes_the_place_of_the_days_reminder(booked) -> None:
     messages.plan_reminders(booked, now=NOW)
-    run_days(SESSION - timedelta(days=2), SESSION)
+    run_days(SESSION - timedelta(hours=30), SESSION - timedelta(hours=10))
     sequence = Message.objects.filter(name__in=messages.REMINDER_NAMES)
     statuses = dict(sequence.values_list("due_at", "status"))
     assert statuses[SESSION - timedelta(days=1)] == "cancelled"
@@ -65,7 +65,10 @@ def test_the_last_request_takes_the_place_of_the_days_reminder(booked) -> None:
 def test_a_session_late_in_the_evening_is_not_asked_for_at_night() -> None:
     late = datetime(2026, 12, 8, 22, 30, tzinfo=ZoneInfo("America/Chicago")).astimezone(UTC)
     factories.booking(starts_at=late, now=NOW)
-    assert [at for at, _subject in run_days(late - timedelta(days=8), late)] == ["01 19:00", "07 19:00"]
+    hour = late.replace(minute=0)
+    for days, moment in ((7, "01 19:00"), (1, "07 19:00")):
+        first = hour - timedelta(days=days, hours=6)
+        assert [at for at, _subject in run_days(first, first + timedelta(hours=16))] == [moment]
 
 
 @pytest.mark.parametrize("change", ["paid", "cancelled", "at_studio", "plan_at_studio", "just_booked"])
