@@ -94,9 +94,20 @@ def to_tell(*, now: datetime) -> Iterator[Due]:
 
 
 def _untold(rows: "QuerySet[Gallery]", kind: FarewellKind) -> "QuerySet[Gallery]":
-    """Without those whose files of this kind are told of, or gone since the last delivery."""
+    """Those that have such files, without those told of, or gone since the last delivery.
+
+    Without files nothing is told, and such a gallery would stand in the way of others at every sweep.
+    """
     told = Farewell.objects.filter(gallery=OuterRef("pk"), kind=kind, called_off_at=None)
-    return rows.exclude(Exists(told.filter(Q(done_at=None) | Q(done_at__gte=OuterRef("delivered_at")))))
+    files = PhotoFile.objects.filter(gallery=OuterRef("pk"), erased_at=None, expired_at=None)
+    made = Rendition.objects.filter(photo__gallery=OuterRef("pk"), version__isnull=False, erased_at=None)
+    has: dict[FarewellKind, Exists] = {
+        FarewellKind.UNPICKED: Exists(files.filter(photo__pick=None)),
+        FarewellKind.ORIGINALS: Exists(files),
+        FarewellKind.FINALS: Exists(made),
+    }
+    gone = told.filter(Q(done_at=None) | Q(done_at__gte=OuterRef("delivered_at")))
+    return rows.filter(has[kind]).exclude(Exists(gone))
 
 
 def files_of(gallery: Gallery, kind: FarewellKind) -> Files:

@@ -166,6 +166,13 @@ def test_the_command_says_what_would_happen_and_changes_nothing(delivered: Galle
     assert originals(delivered, expired_at=None) == 4
 
 
+def test_a_gallery_without_such_files_stands_in_nobodys_way(delivered: Gallery, now: datetime) -> None:
+    empty = make_gallery(now=now)
+    Gallery.objects.filter(pk=empty.pk).update(status=GalleryStatus.DELIVERED, delivered_at=now - DAY)
+    farewells.sweep(now=now + 80 * DAY, limit=1)
+    assert Farewell.objects.get().gallery == delivered
+
+
 # --- the archive
 
 

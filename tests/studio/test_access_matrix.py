@@ -288,6 +288,7 @@ MAY_MISS = {
     "breach_policy",
     "gallery_link_revoke",
     "gallery_link_pin",
+    "gallery_licence",
     "tray_picture",
     "cover",
     "mfa_view_recovery_codes",
