@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from bookings import availability
+from bookings import booking_bench as booking_bench  # registers its own
 from bookings.availability import Slot
 from bookings.boards import Leeway, filled, frame
 from bookings.models import (
