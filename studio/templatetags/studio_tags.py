@@ -102,6 +102,14 @@ def zone_of(place: object) -> ZoneInfo:
 
 
 @register.filter
+def clock_of(place: object) -> str:
+    """The clock of a place as people call it, by its zone's city: "Europe/London" → "London time"."""
+    key = str(zone_of(place).key)
+    city = key.rpartition("/")[2].replace("_", " ")
+    return _("%(city)s time") % {"city": city} if "/" in key else key
+
+
+@register.filter
 def local(moment: datetime | None, place: object) -> str:
     """A moment in a location's zone, in words: "Wed 25 November, 18:00"; with the year when it is not this one."""
     return _in_zone(moment, place, "D j F, H:i", "D j F Y, H:i")

@@ -97,3 +97,9 @@ def test_navigation_marks_the_link_this_page_lies_under() -> None:
     request.user = user()
     entries = studio_tags.desk_navigation({"request": request})["entries"]
     assert [str(entry["label"]) for entry in entries if entry["is_current"]] == ["Messages"]
+
+
+def test_the_clock_of_a_place_is_called_by_its_city():
+    assert studio_tags.clock_of("America/New_York") == "New York time"
+    assert studio_tags.clock_of("Australia/Lord_Howe") == "Lord Howe time"
+    assert studio_tags.clock_of("UTC") == "UTC"
