@@ -84,6 +84,8 @@ def test_a_card_is_dropped_sorted_and_its_tray_emptied(desk: Page, worker: None,
     expect(desk.locator("[data-card-state]")).to_contain_text("2 slates and clocks were filed away")
     shoot(desk, "card-sorted")
     desk.get_by_role("link", name="Frames wait in the tray: show them").click()
+    expect(desk.get_by_role("heading", name="Tray 2")).to_be_visible()
+    desk.go_back()
     desk.reload()
     tray = desk.locator("#tray")
     expect(tray).to_contain_text("It was taken before the first slate of this card.")

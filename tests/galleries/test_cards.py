@@ -199,6 +199,19 @@ def test_a_card_that_is_not_whole_is_not_sorted(card: Card, three: list[Gallery]
     assert where(card) == {"DSC_1.JPG": "Ana"}
 
 
+def test_a_slate_that_is_still_on_its_way_is_waited_for(card: Card, three: list[Gallery]) -> None:
+    data = slate(three[1], at("9:00"))
+    coming = receiving.open_upload(card=card, name="DSC_1.JPG", size=len(data), by=WORKER, now=NOW)
+    receiving.append(upload_id=coming.pk, at=0, chunks=[data[:5000]], now=NOW)
+    drop(card, frame(at("9:05")), "DSC_2.JPG")
+    cards.close(card_id=card.pk, by=WORKER, now=NOW)
+    work()
+    assert where(card) == {"DSC_1.JPG": "receiving", "DSC_2.JPG": "sorting"}
+    receiving.append(upload_id=coming.pk, at=5000, chunks=[data[5000:]], now=NOW)
+    work()
+    assert where(card) == {"DSC_1.JPG": "filed", "DSC_2.JPG": "Bea"}
+
+
 def test_a_watched_card_is_sorted_as_it_comes(three: list[Gallery]) -> None:
     live = cards.open_card(location=three[0].shoot.booking.location, is_live=True, by=WORKER, now=NOW)
     drop(live, slate(three[1], at("10:15")), "DSC_1.JPG")
