@@ -8,10 +8,12 @@ from django.utils import timezone
 
 from bookings.models import Client
 from galleries import leaks, moving, pictures
-from galleries.models import Delivery, Download, Gallery, Leak, Photo, Pick, Rendition
+from galleries.models import Delivery, Download, Gallery, Leak, Photo, Pick, Rendition, Retouch
 from studio import credentials
 from studio.actors import WORKER, Actor, ActorKind
 from studio.models import Credential, Message, Role
+from studio.transitions import begin
+from tests.galleries.finals import make_version
 from tests.galleries.framing import make_photos
 from tests.galleries.making import make_client, make_gallery, make_shoot, make_user, sign_in
 
@@ -62,6 +64,18 @@ def test_hiding_ends_every_way_to_the_picture_at_once(gallery: Gallery, photo: P
     assert not credentials.live(scope="gallery", target=gallery.public_id, now=NOW).exists()
     assert (leak.links_revoked, leak.hidden_by, leak.words) == (1, "Pat Example", "two cards mixed up")
     assert Pick.objects.count() == 0
+
+
+def test_what_was_made_of_it_is_closed_as_well(gallery: Gallery, photo: Photo) -> None:
+    """Whoever is shown a retouch may see its frame, published or not: that way is closed, too."""
+    pick = Pick.objects.create(gallery=gallery, photo=photo, picked_at=NOW, actor_kind="client")
+    retouch = begin(Retouch(pick=pick, gallery=gallery, created_at=NOW), by=WORKER, now=NOW)
+    Retouch.objects.filter(pk=retouch.pk).update(shown_version=make_version(retouch, now=NOW))
+    seen = rendition(photo)
+    assert pictures.may_client_see(seen, now=NOW)
+    leaks.hide(photo_ids=[photo.pk], by=PAT, now=NOW)
+    seen = Rendition.objects.get()
+    assert not pictures.may_client_see(seen, now=NOW)
 
 
 def test_a_final_of_it_is_taken_out_of_the_delivery(gallery: Gallery, photo: Photo) -> None:
