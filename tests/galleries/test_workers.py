@@ -1,5 +1,7 @@
 """Real workers and a real broker: killed, flushed, and everything is made once all the same."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from galleries.models import Gallery, Job, Photo, Rendition, Upload
 from galleries.statuses import JobStatus
 from studio import storage
 from studio.actors import WORKER
+from studio.processes import Child
 from studio.storage import storages_from_url
 from studio.verification import invariants
 from tests.galleries.making import make_gallery
@@ -118,7 +121,7 @@ def test_a_process_killed_in_the_middle_of_its_work_is_caught_up(fleet: Fleet) -
     receive(gallery, count, edge=2400)
     fleet.environment["DJANGO_SETTINGS_MODULE"] = "studio.settings"
     worker = fleet.start(fleet.child("loop", "-c", LOOP))
-    wait_until("it works", lambda: not _none_running())
+    wait_until("it works", lambda: _is_caught_at_work(worker))
     fleet.kill(worker)
     assert not _none_running(), "the killed process was idle: this has shown nothing"
     wait_until("its connection falls", lambda: jobs.sweep(now=timezone.now()))
@@ -146,6 +149,16 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(fleet: 
     wait_until_made(count, fleet)
     assert Job.objects.filter(attempts=2).count() >= 1
     check_nothing_lost_or_doubled(count)
+
+
+def _is_caught_at_work(worker: Child) -> bool:
+    """Freeze the process; when a job of its is running then, leave it frozen, so that it cannot end it any more."""
+    assert worker.process is not None
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    if not _none_running():
+        return True
+    os.kill(worker.process.pid, signal.SIGCONT)
+    return False
 
 
 def _none_running() -> bool:
