@@ -1,11 +1,12 @@
-"""Stock admin for rare edits: who sells, tax, codes, add-ons. Daily work with money is on the desk. Owners only."""
+"""Stock admin for rare edits: what is sold, who sells, tax, codes. Daily work is on the desk. Owners only."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
 
-from bookings.models import AddOn, DiscountCode, TaxRate
+from bookings.models import AddOn, DiscountCode, Requirement, Resource, SessionType, Skill, TaxRate
 from studio.admin import OwnersOnly
 from studio.models import LegalEntity
 
@@ -14,9 +15,13 @@ if TYPE_CHECKING:  # generic for the type checker only
     RateBase = admin.TabularInline[TaxRate, LegalEntity]
     CodeBase = admin.ModelAdmin[DiscountCode]
     AddOnBase = admin.ModelAdmin[AddOn]
+    TypeBase = admin.ModelAdmin[SessionType]
+    ResourceBase = admin.ModelAdmin[Resource]
+    SkillBase = admin.ModelAdmin[Skill]
+    NeedsBase = admin.TabularInline[Requirement, Any]
 else:
-    EntityBase = CodeBase = AddOnBase = admin.ModelAdmin
-    RateBase = admin.TabularInline
+    EntityBase = CodeBase = AddOnBase = TypeBase = ResourceBase = SkillBase = admin.ModelAdmin
+    RateBase = NeedsBase = admin.TabularInline
 
 
 class TaxRateInline(OwnersOnly, RateBase):
@@ -50,8 +55,51 @@ class DiscountCodeAdmin(OwnersOnly, CodeBase):
         return not is_used and super().has_delete_permission(request, obj)
 
 
+class NotDeleted(OwnersOnly):
+    """What bookings name is switched off, never deleted."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RequirementInline(OwnersOnly, NeedsBase):
+    """Which Resources it needs, how many, with which buffers."""
+
+    model = Requirement
+    fields = ("skill", "count", "before_minutes", "after_minutes")
+    extra = 1
+
+
+@admin.register(SessionType)
+class SessionTypeAdmin(NotDeleted, TypeBase):
+    """What is sold. What was booked keeps the price, the length and the promise of its day."""
+
+    list_display = ("name", "minutes", "price", "finals_included", "promise_days", "is_active")
+    list_editable: ClassVar[tuple[str, ...]] = ("is_active",)
+    prepopulated_fields: ClassVar[dict[str, Sequence[str]]] = {"slug": ("name",)}
+    filter_horizontal = ("locations", "add_ons")
+    inlines = (RequirementInline,)
+
+
+@admin.register(Resource)
+class ResourceAdmin(NotDeleted, ResourceBase):
+    """People, rooms and chairs. Hours, leave and calendars are on the desk, under People and rooms."""
+
+    list_display = ("name", "kind", "location", "is_on_request", "is_active")
+    list_filter = ("kind", "location")
+    filter_horizontal = ("skills",)
+
+
+@admin.register(Skill)
+class SkillAdmin(NotDeleted, SkillBase):
+    """What a Resource can be asked for."""
+
+    list_display = ("name", "slug")
+    prepopulated_fields: ClassVar[dict[str, Sequence[str]]] = {"slug": ("name",)}
+
+
 @admin.register(AddOn)
-class AddOnAdmin(OwnersOnly, AddOnBase):
+class AddOnAdmin(NotDeleted, AddOnBase):
     """Prices and shares of what can be added to a session. What was booked keeps the price of its day."""
 
     list_display = ("name", "kind", "price", "minutes", "payee_percent", "is_active")
