@@ -1,13 +1,13 @@
 """What the bookings answer when the studio asks them."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from bookings import waiting
-from bookings.mine_views import address_key, bookings_for
+from bookings.mine_views import REMEMBERED, address_key, bookings_for
 from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
 from studio.actors import Actor
@@ -15,14 +15,12 @@ from studio.happenings import on
 from studio.links import Opening, on_asked
 from studio.templatetags.studio_tags import local
 
-REMEMBERED = timedelta(days=400)
-
 
 @on_asked
 def bookings_of(email: str, now: datetime) -> Iterator[Opening]:
     """The bookings this address pays for or sits in: each by the person who holds it, newest first."""
     mine = Client.objects.filter(email__iexact=email, erased_at=None)
-    every = bookings_for(email)
+    every = bookings_for(email, now=now)
     first = mine.order_by("pk").first()
     if first is not None and len(every) > 1:
         yield Opening(first, _("All your bookings on one page"), "mine", address_key(first.email))

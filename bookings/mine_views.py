@@ -1,7 +1,7 @@
 """All bookings of one mail address on one page, opened by a link that was mailed to that address."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,6 +13,7 @@ from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
 from studio import credentials
 
+REMEMBERED = timedelta(days=400)  # after the session; then a mailed link opens it no more
 SHOWN = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED, BookingStatus.CANCELLED)
 
 
@@ -21,10 +22,11 @@ def address_key(email: str) -> str:
     return hashlib.sha256(f"mine:{email.strip().lower()}".encode()).hexdigest()[:24]
 
 
-def bookings_for(email: str) -> list[Booking]:
-    """Every booking this address pays for or sits in, the next first, then the past ones."""
+def bookings_for(email: str, *, now: datetime) -> list[Booking]:
+    """Every booking this address pays for or sits in and that is remembered, the latest first."""
     people = Client.objects.filter(email__iexact=email, erased_at=None)
     rows = Booking.objects.filter(Q(payer__in=people) | Q(shoots__sitter__in=people), status__in=SHOWN)
+    rows = rows.filter(ends_at__gt=now - REMEMBERED)
     return list(rows.select_related("session_type", "location", "payer").distinct().order_by("-starts_at"))
 
 
@@ -47,7 +49,7 @@ def mine(request: HttpRequest, key: str) -> HttpResponse:
         email = _email_of(request, key, now=now)
     except Http404:
         return render(request, "studio/dead_link.html", status=404)
-    found = bookings_for(email)
+    found = bookings_for(email, now=now)
     context = {
         "key": key,
         "email": email,
@@ -64,7 +66,7 @@ def open_mine(request: HttpRequest, key: str, public_id: str) -> HttpResponse:
     """From the list to one booking, as the person of this address who pays for it or sits in it."""
     now = timezone.now()
     email = _email_of(request, key, now=now)
-    booking = next((row for row in bookings_for(email) if row.public_id == public_id), None)
+    booking = next((row for row in bookings_for(email, now=now) if row.public_id == public_id), None)
     if booking is None:
         raise Http404
     people = Client.objects.filter(email__iexact=email, erased_at=None)

@@ -48,11 +48,11 @@ def arrive(gallery: Gallery, *numbers: int) -> list[Photo]:
 
 
 def wait_until(page: Page, truth: Callable[[], bool], what: str) -> None:
-    for _try in range(100):
+    for _try in range(600):
         if truth():
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"not so within five seconds: {what}")
+    raise AssertionError(f"not so within thirty seconds: {what}")
 
 
 @pytest.fixture

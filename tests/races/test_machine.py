@@ -19,6 +19,7 @@ from django.apps import apps
 from django.db import connection, connections, transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from bookings import checkout, holds, lifecycle, payments
@@ -275,21 +276,31 @@ def machine():
         line.close()
 
 
+def run(machine, how) -> None:
+    """Run the machine. A race may end either way; where hypothesis finds its own data flaky by that, run it again."""
+    for _try in range(4):
+        try:
+            return run_state_machine_as_test(machine, settings=how)
+        except FlakyStrategyDefinition:
+            empty_the_day()
+    return run_state_machine_as_test(machine, settings=how)
+
+
 def test_whatever_three_people_do_nobody_is_in_two_places(machine):
-    run_state_machine_as_test(machine, settings=patiently(25, derandomize=True))
+    run(machine, patiently(25, derandomize=True))
     assert {BookingStatus.CONFIRMED, BookingStatus.CANCELLED} < set(machine.seen)
 
 
 @pytest.mark.slow
 def test_a_thousand_days_of_three_people(machine):
-    run_state_machine_as_test(machine, settings=patiently(1000))
+    run(machine, patiently(1000))
     assert set(machine.seen) == set(BookingStatus)
 
 
 def found_by(machine) -> str:
     """What the machine has to say within two hundred days. A race need not happen again when it is run again."""
     try:
-        run_state_machine_as_test(machine, settings=patiently(200, phases=[Phase.generate]))
+        run(machine, patiently(200, phases=[Phase.generate]))
     except AssertionError as error:
         return str(error)
     except BaseExceptionGroup as flaky:
