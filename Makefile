@@ -22,7 +22,7 @@ demo-reset: run-environment models ## the demo, started over
 	@exec $(PY) manage.py demo --port $(PORT) --reset
 
 test: lint models ## lint, types, import contracts, migrations and the whole suite
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 2 --dist worksteal
 
 lint: dev-environment ## the same without the suite
 	$(PY) -m ruff check .

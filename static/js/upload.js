@@ -7,7 +7,10 @@ import { hex, sha256 } from "./upload_hash.js";
 import { filesOf } from "./upload_folder.js";
 import { previewIn } from "./upload_preview.js";
 
-const PIECE = 8 * 1024 * 1024;
+// A lost line costs the piece that was on its way, so pieces grow only while the line is quick.
+const SMALL_PIECE = 8 * 1024 * 1024;
+const LARGE_PIECE = 64 * 1024 * 1024;
+const QUICK = 1500; // milliseconds for a piece
 const HASH_WHOLE_UP_TO = 64 * 1024 * 1024;
 const AT_ONCE = 3;
 const WAITS = [1, 2, 5, 10, 20, 30]; // seconds between tries
@@ -60,6 +63,7 @@ class Intake {
     this.ahead = new Set(); // "name/size" of originals whose previews the server has
     this.wanted = new Set(); // "name/size" of originals that go before the others
     this.previews = [];
+    this.pieceSize = SMALL_PIECE;
     this.running = new Set();
     this.requests = new Set();
     this.isPaused = false;
@@ -375,8 +379,10 @@ class Intake {
   }
 
   async piece(item) {
-    const body = await item.file.slice(item.offset, item.offset + PIECE).arrayBuffer();
+    const size = this.pieceSize;
+    const body = await item.file.slice(item.offset, item.offset + size).arrayBuffer();
     const digest = await sha256(body);
+    const began = performance.now();
     const answer = await this.request(
       item,
       "PATCH",
@@ -391,7 +397,10 @@ class Intake {
     item.extra = 0;
     const offset = Number(answer.getResponseHeader("Upload-Offset"));
     if (answer.status === 204) {
-      this.rates.push([performance.now(), offset - item.offset]);
+      const now = performance.now();
+      if (now - began >= QUICK) this.pieceSize = SMALL_PIECE;
+      else if (body.byteLength === size) this.pieceSize = Math.min(size * 2, LARGE_PIECE);
+      this.rates.push([now, offset - item.offset]);
       item.offset = offset;
     } else if (answer.status === 409) {
       item.offset = offset;
@@ -416,7 +425,10 @@ class Intake {
         this.show();
       });
       request.addEventListener("load", () => resolve(request));
-      request.addEventListener("error", () => reject(new Error("line")));
+      request.addEventListener("error", () => {
+        this.pieceSize = SMALL_PIECE;
+        reject(new Error("line"));
+      });
       request.addEventListener("timeout", () => reject(new Error("line")));
       request.addEventListener("abort", () => reject(new Stopped()));
       request.addEventListener("loadend", () => this.requests.delete(request));

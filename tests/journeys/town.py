@@ -14,7 +14,7 @@ from studio.models import Closure, Location, User
 from studio.seeding import Seed
 
 PASSWORD = "north-light-keeps-its-word"
-TOWNS = ("America/New_York", "Australia/Brisbane", "Europe/Paris", "Asia/Kolkata")
+TOWNS = ("America/New_York", "Australia/Brisbane", "Europe/Paris", "Asia/Kolkata", "Pacific/Honolulu")
 
 
 def found_studio(now: datetime) -> Seed:
@@ -23,8 +23,9 @@ def found_studio(now: datetime) -> Seed:
     studio_seeds.studio(seed)
     bookings_seeds.people_and_rooms(seed)
     bookings_seeds.what_is_sold(seed)
-    # Somewhere it is between six in the morning and eight in the evening: no day ends in the middle of a session.
-    zone = next(zone for zone in TOWNS if 6 <= now.astimezone(ZoneInfo(zone)).hour < 20)
+    # Somewhere it is between six in the morning and three in the afternoon: no day ends in the middle of a session, and
+    # no pause is opened in the two hours before closing, where it would begin only after them.
+    zone = next(zone for zone in TOWNS if 6 <= now.astimezone(ZoneInfo(zone)).hour < 15)
     Location.objects.filter(slug="brooklyn").update(zone=zone)
     seed.rows["brooklyn"].refresh_from_db()
     # The processes hash as in production; the tests' own hasher is not known to them.
