@@ -1,6 +1,6 @@
 // Choosing together on the big screen: frames appear as they arrive, marks by key, touch or mouse.
 import { Marks } from "./marks.js";
-import { isTyping, Room } from "./room.js";
+import { isOnControl, isTyping, Room } from "./room.js";
 
 const root = document.querySelector("[data-choose]");
 const strip = root.querySelector(".viewer-strip");
@@ -104,7 +104,7 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (isTyping(event) || (event.key === "Enter" && event.target.closest("a, button"))) return;
+  if (isTyping(event) || (event.key === "Enter" && isOnControl(event))) return;
   const deed = KEYS[event.key] ?? (/^[0-5]$/.test(event.key) ? () => rate(event.key) : null);
   if (!deed) return;
   event.preventDefault();

@@ -156,3 +156,6 @@ export class Room {
 /** Whether a key press belongs to a field and not to the room. */
 export const isTyping = (event) =>
   event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select, dialog[open]");
+
+/** Whether a key press means the link or button that has the focus. A closed dialog's button keeps it for a moment. */
+export const isOnControl = (event) => event.target.closest("a, button")?.checkVisibility() ?? false;
