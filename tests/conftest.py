@@ -36,6 +36,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 60_000  # how long a page may take to show what is expected: a slow machine is no failure
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 _for_the_run = contextlib.ExitStack()
@@ -162,8 +163,9 @@ def chromium_path() -> str | None:
 @pytest.fixture(scope="session")
 def browser(django_db_setup: None) -> Iterator["Browser"]:
     """One Chromium for the run; without one the test is skipped, and fails where CI is set."""
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import Error, expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     # Playwright's loop lives in this thread from now on, but the tests' own queries are ordinary ones.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:

@@ -16,7 +16,6 @@ from tests import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PASSWORD = "a long password for tests"
-expect.set_options(timeout=20_000)
 NOW = datetime(2026, 11, 16, 10, 0, tzinfo=UTC)
 
 

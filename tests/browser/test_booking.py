@@ -170,7 +170,8 @@ def test_cancel_with_half_of_it_back(phone: Page, kind: SessionType) -> None:
     expect(phone.get_by_role("heading", name="This session is cancelled")).to_be_visible()
     no_serious_issue(phone)
     phone.go_back()  # the button once more
-    phone.get_by_role("button", name="Cancel the session").click()
+    with phone.expect_navigation():
+        phone.get_by_role("button", name="Cancel the session").click()
     assert list(Refund.objects.values_list("amount", flat=True)) == [9000]
 
 

@@ -66,11 +66,11 @@ def cull(page: Page, gallery: Gallery, frames: list[Photo], site: str) -> Page:
 
 
 def wait_until(page: Page, truth: Callable[[], bool], what: str) -> None:
-    for _try in range(100):
+    for _try in range(600):
         if truth():
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"not so within five seconds: {what}")
+    raise AssertionError(f"not so within thirty seconds: {what}")
 
 
 def press(page: Page, *keys: str) -> None:

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from playwright.sync_api import Page, expect
 
 from galleries.models import Gallery, PickCrop
-from tests.browser.test_choosing import SECOND, desk, gallery, now, retouched, wait_until, work
+from tests.browser.test_choosing import desk, gallery, now, retouched, wait_until, work
 from tests.portraits import EILEEN_COLLINS, GRACE_HOPPER
 
 __all__ = ["desk", "gallery", "now", "retouched"]  # fixtures
@@ -33,7 +33,7 @@ def test_files_are_dropped_matched_and_the_doubtful_one_assigned(desk: Page, ret
     desk.locator("[data-files]").set_input_files(files)  # type: ignore[arg-type]
     wait_until(desk, lambda: retouched.uploads.filter(status="checking").count() == 3, "all three arrived")
     work()
-    expect(desk.get_by_role("heading", name="The tray")).to_be_visible(timeout=10 * SECOND)
+    expect(desk.get_by_role("heading", name="The tray")).to_be_visible()
     first, second = retouched.retouches.order_by("id")
     assert [row.versions.filter(kind="hand_made").count() for row in (first, second)] == [1, 1]
     desk.get_by_role("button", name="DSC_0002.NEF").click()

@@ -25,7 +25,7 @@ from galleries.models import Gallery, Note, Photo, Rendition
 from galleries.statuses import GalleryStatus, RetouchStatus
 from studio import credentials, storage
 from studio.models import Role
-from tests.browser.test_choosing import PHONE, SECOND, wait_until
+from tests.browser.test_choosing import PHONE, wait_until
 from tests.galleries.framing import ANA, store_original
 from tests.galleries.making import make_gallery, make_session_type, make_shoot, make_user, sign_in
 from tests.portraits import EILEEN_COLLINS, GRACE_HOPPER
@@ -159,7 +159,7 @@ def test_five_of_sixty_one_paid_one_changed_and_the_second_version_delivered(
         phone.get_by_role("button", name=f"Choose picture {number}", exact=True).click()
     expect(phone.locator("[data-count-words]")).to_have_text("4 included + 1 extra")
     expect(phone.locator("[data-sentence]")).to_contain_text("£45 each")
-    expect(phone.locator("[data-saving-words]")).to_have_text("Saved", timeout=10 * SECOND)
+    expect(phone.locator("[data-saving-words]")).to_have_text("Saved")
 
     # --- pays one extra, and that sends it
     phone.get_by_role("link", name="I'm done").click()
@@ -167,9 +167,7 @@ def test_five_of_sixty_one_paid_one_changed_and_the_second_version_delivered(
     phone.locator("button.pay").click()
     expect(phone.get_by_role("heading", level=1)).to_contain_text("the bank is confirming")
     payments.reconcile(now=timezone.now())
-    expect(phone.get_by_role("heading", level=1)).to_contain_text(
-        "We have your selection", timeout=10 * SECOND
-    )
+    expect(phone.get_by_role("heading", level=1)).to_contain_text("We have your selection")
     gallery.refresh_from_db()
     assert (gallery.status, gallery.picks.count(), gallery.finals_extra) == (GalleryStatus.RETOUCHING, 5, 1)
 
@@ -214,7 +212,7 @@ def test_five_of_sixty_one_paid_one_changed_and_the_second_version_delivered(
     desk.keyboard.press("Enter")
     desk.wait_for_load_state()
     work()
-    expect(desk.locator(".versions > li")).to_have_count(2, timeout=10 * SECOND)
+    expect(desk.locator(".versions > li")).to_have_count(2)
     desk.goto(reverse("desk_retouch", args=[changed.public_id]))  # no news can turn the page under the key
     desk.keyboard.press("a")
     wait_until(

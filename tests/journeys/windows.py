@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Response
+
+from tests.conftest import PATIENCE_MS
 
 PHONE = {"width": 390, "height": 844}
 LAPTOP = {"width": 1440, "height": 900}
-PATIENCE_MS = 60_000
 SHOTS = os.environ.get("LIKENESS_SCREENSHOTS")
 PICTURES_LOADED = """Promise.all([...document.images].filter(image => image.getAttribute('src')).map(image => {
     image.loading = 'eager';
@@ -87,14 +88,12 @@ def windows(browser: Browser, site: str) -> Iterator[Windows]:
     """All windows are closed at the end."""
     mine = Windows(browser, site)
     before: list[BrowserContext] = list(browser.contexts)
-    expect.set_options(timeout=PATIENCE_MS)
     try:
         yield mine
     except BaseException:
         mine.last_looks()
         raise
     finally:
-        expect.set_options(timeout=5_000)
         for context in browser.contexts:
             if context not in before:
                 context.close()
