@@ -129,6 +129,7 @@ class Child:
     def _exchange(self, line: bytes) -> dict[str, Any] | None:
         try:
             if self._process is None or self._process.poll() is not None:
+                self.close()  # one found dead still has its pipes
                 self._start()
             process = cast("subprocess.Popen[bytes]", self._process)
             cast(Any, process.stdin).write(line)

@@ -106,10 +106,14 @@ def test_child_has_no_secrets(rogue: Child, monkeypatch: pytest.MonkeyPatch):
     assert not {"DATABASE_URL", "SECRET_KEY"} & set(said.word.split())
 
 
-def test_a_killed_child_is_replaced(rogue: Child):
+@pytest.mark.parametrize("is_gone", [True, False], ids=["found dead", "dies while asked"])
+def test_a_killed_child_is_replaced_and_leaves_no_pipe_open(rogue: Child, is_gone: bool):
     said = ask(rogue, "pid")
     assert isinstance(said, Said)
-    os.kill(int(said.word.split()[1]), signal.SIGKILL)
+    pid = int(said.word.split()[1])
+    os.kill(pid, signal.SIGKILL)
+    if is_gone:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     again = ask(rogue, "pid")
     assert isinstance(again, Said)
     assert again.word.split()[1] != said.word.split()[1]
