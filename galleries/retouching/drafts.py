@@ -27,6 +27,9 @@ from studio import storage
 from studio.actors import WORKER, Actor
 from studio.transitions import begin, move
 
+GENTLER = 0.6  # of the strength the guard blocked
+GENTLEST = 0.2  # less than this changes nothing a person would see
+
 
 def order(*, gallery_id: int, by: Actor, now: datetime) -> list[Retouch]:
     """Open a work order and ask for a draft for each pick that has none. Inside the transaction of the submission."""
@@ -130,6 +133,21 @@ def state_draft(
     if job.status == JobStatus.FAILED:
         jobs.retry(job_id=job.pk, by=by, now=now)
     return job
+
+
+def soften(gallery: Gallery, retouch: Retouch, version: Version, *, now: datetime) -> Job | None:
+    """Order a gentler draft after the guard blocked a worker's own. None where a person has the say.
+
+    Nobody should have to undo what a worker proposed. The caller holds the gallery's and the retouch's locks.
+    """
+    is_ours = version.kind == Version.Kind.DRAFT and retouch.status == RetouchStatus.DRAFTED
+    if not is_ours or retouch.versions.filter(number__gt=version.number).exists():
+        return None
+    before = strengths_of(version)
+    gentler = workbench.strengths(before | {"overall": GENTLER * before["overall"]})
+    if gentler["overall"] < GENTLEST:
+        return None
+    return state_draft(gallery, retouch, gentler, kind=Version.Kind.DRAFT, by=WORKER, now=now)
 
 
 def _same_draft(retouch: Retouch, strengths: Mapping[str, float]) -> Version | None:

@@ -10,9 +10,11 @@ from galleries import jobs, pictures, renditions, workbench
 from galleries.imaging.recipes import FINAL_FULL, GRID, PROOF, SCREEN
 from galleries.models import Guard, Job, JobKind, Rendition, Version
 from galleries.renditions import clear_strays
+from galleries.retouching.drafts import soften
 from galleries.retouching.rows import (
     RetouchRefused,
     folder_of,
+    locked,
     may_find_face,
     one_at_a_time,
     original_of,
@@ -107,11 +109,15 @@ def heat_of(version: Version) -> Rendition | None:
     return Rendition.objects.filter(version=version, recipe=workbench.HEAT).first()
 
 
+@transaction.atomic
 def _report(version: Version, verdict: workbench.Verdict, *, now: datetime) -> None:
+    gallery, retouch = locked(version.retouch_id)
     report = verdict.report | {"measured_at": now.isoformat()}
-    Version.objects.filter(pk=version.pk, guard=Guard.WAITING).update(
+    is_new = Version.objects.filter(pk=version.pk, guard=Guard.WAITING).update(
         guard=verdict.guard, guard_report=report
     )
+    if is_new and verdict.guard == Guard.BLOCKED:
+        soften(gallery, retouch, version, now=now)
 
 
 @transaction.atomic

@@ -94,7 +94,7 @@ def first(gallery: Gallery) -> Retouch:
 def drafted(gallery: Gallery) -> tuple[Retouch, Version]:
     work()
     retouch = first(gallery)
-    return retouch, retouch.versions.get()
+    return retouch, retouch.versions.order_by("number")[0]
 
 
 def derived() -> set[str]:
@@ -356,6 +356,25 @@ def test_without_models_the_guard_says_not_measured_and_never_passed(gallery: Ga
     assert version.guard == Guard.NOT_MEASURED
     assert version.guard_report["why"] == "The face models are not installed here."
     assert retouching.guard_words(version) == "Not measured against the original."
+
+
+def test_a_draft_that_the_guard_blocks_is_made_again_more_gently(gallery: Gallery, bench: Bench) -> None:
+    bench.verdict = workbench.Verdict(Guard.BLOCKED)
+    work()
+    made = [
+        (version.kind, retouching.strengths_of(version)["overall"])
+        for version in first(gallery).versions.order_by("number")
+    ]
+    assert made == [("draft", 1.0), ("draft", 0.6), ("draft", 0.35), ("draft", 0.2)]
+
+
+def test_what_a_person_asked_for_is_not_made_more_gently(gallery: Gallery, bench: Bench) -> None:
+    retouch, _ = drafted(gallery)
+    bench.verdict = workbench.Verdict(Guard.BLOCKED)
+    retouching.adjust(retouch_id=retouch.pk, parameters={"skin": "1"}, by=ANA, now=NOW)
+    work()
+    assert retouch.versions.filter(guard=Guard.BLOCKED).count() == 1
+    assert retouch.versions.count() == 2
 
 
 def test_a_verdict_is_written_once(gallery: Gallery, bench: Bench) -> None:
