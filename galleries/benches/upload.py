@@ -9,14 +9,10 @@ import base64
 import hashlib
 import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +24,7 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils.crypto import get_random_string
 
+from galleries.benches.serving import environment_of, free_port, gunicorn
 from galleries.benches.studio_rows import bench_store, receiving_gallery
 from galleries.models import Gallery, Upload
 from studio import storage
@@ -169,56 +166,11 @@ def _person() -> Iterator[User]:
 @contextmanager
 def _server(folder: Path) -> Iterator[int]:
     """The product behind one gunicorn worker of eight threads; its log is shown when it does not come up."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     (folder / "plain").mkdir()
-    environment = {
-        **os.environ,
-        "STORAGE_URL": f"file://{folder}/media",
-        "SITE_URL": f"http://127.0.0.1:{port}",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "BENCH_PLAIN": str(folder / "plain"),
-    }
-    command = [sys.executable, "-m", "gunicorn", "upload_server:application"]
-    command += [
-        "--bind",
-        f"127.0.0.1:{port}",
-        "--worker-class",
-        "gthread",
-        "--workers",
-        "1",
-        "--threads",
-        "8",
-    ]
-    command += ["--log-level", "error", "--timeout", "300", "--no-control-socket"]
-    command += ["--pythonpath", f"{ROOT},{HERE}"]  # by itself: the package would load every bench
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, start_new_session=True, stdout=log, stderr=log
-        )
-    try:
-        _wait(process, port, folder / "server.log")
+    environment = environment_of(folder, port) | {"BENCH_PLAIN": str(folder / "plain")}
+    with gunicorn("upload_server:application", folder, port, environment):
         yield port
-    except (OSError, HTTPException) as error:
-        raise RuntimeError(
-            f"The bench's server said: {(folder / 'server.log').read_text()[-2000:]}"
-        ) from error
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"The bench's server did not start: {log.read_text()[-2000:]}")
 
 
 def _check(gallery: Gallery, files: list[bytes]) -> None:
