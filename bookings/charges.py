@@ -3,7 +3,8 @@
 Two ways, one row. The studio adds an extra and it is owed at once (`add_extra(is_owed=True)`): the price rises and the
 balance is asked for as always. A client buys one (`is_owed=False`, then `checkout.open_checkout(purpose="extra")`):
 the row waits, and only its payment makes it count, so an offer nobody takes leaves no debt and stops no delivery.
-Whenever an extra begins to count, `extra_agreed` is told in the same transaction. Lock order: Booking, then the ledger.
+Whenever an extra begins to count, `extra_agreed` is told in the same transaction, and `extra_dropped` when it is taken
+off again. Lock order: Booking, then what a listener locks (Gallery), then the ledger.
 """
 
 from collections.abc import Callable
@@ -232,7 +233,7 @@ def agree(extra: BookingExtra, *, booking: Booking, by: Actor, now: datetime) ->
 def drop_extra(*, extra_id: int, by: Actor, now: datetime, reason: str = "") -> bool:
     """The studio takes an extra off: the price falls, and what was paid beyond it goes back. False if it was off.
 
-    An unpaid offer is simply withdrawn, by the client too.
+    An unpaid offer is simply withdrawn, by the client too. Raises NotNow when what was sold is used already.
     """
     booking_id = BookingExtra.objects.values_list("booking", flat=True).get(pk=extra_id)
     with transaction.atomic():
@@ -244,6 +245,7 @@ def drop_extra(*, extra_id: int, by: Actor, now: datetime, reason: str = "") -> 
         if move(BookingExtra, extra_id, "drop", by=by, now=now, reason=reason) is None:
             return False
         if was_agreed:
+            tell("extra_dropped", extra=extra, by=by, now=now)
             was_due = balance(booking).due
             change_price(booking, -extra.total, now=now)
             settle_surplus(

@@ -1,8 +1,9 @@
 """More finals than are included, and further rounds of changes: sold at the price agreed when the session was booked.
 
 Either the client pays before the retouching starts (Stripe Checkout; the payment sends the selection by itself) or the
-studio puts it on the bill. What was bought stays with the gallery, also when the selection is opened again. An offer
-that nobody pays changes nothing. Lock order: Booking, Gallery.
+studio puts it on the bill. What was bought stays with the gallery, also when the selection is opened again, until the
+studio takes it off the bill, which it can while it is not used. An offer that nobody pays changes nothing. Lock order:
+Booking, Gallery.
 """
 
 from datetime import datetime
@@ -16,6 +17,7 @@ from django.utils.translation import ngettext
 from bookings import charges
 from bookings.checkout import open_checkout
 from bookings.models import Booking, BookingExtra, ExtraKind
+from bookings.refusals import NotNow
 from bookings.statuses import ExtraStatus
 from bookings.taxes import split
 from galleries.models import Gallery
@@ -67,7 +69,7 @@ def _sold(gallery: Gallery, count: int, *, is_owed: bool, by: Actor, now: dateti
         kind=ExtraKind.FINALS,
         count=count,
         is_owed=is_owed,
-        once=f"finals:{gallery.pk}:{gallery.finals_extra}:{count}",
+        once=f"finals:{gallery.pk}:{gallery.finals_extra}:{count}{_after_drops(gallery, ExtraKind.FINALS)}",
         by=by,
         now=now,
     )
@@ -84,13 +86,14 @@ def pay_page(*, gallery: Gallery, by: Actor, now: datetime) -> str:
 
 def pay_page_for_change(*, gallery: Gallery, return_path: str, by: Actor, now: datetime) -> str:
     """The address where the client pays for a further round of changes. Raises as `pay_page`."""
+    bought = _extras(gallery, ExtraKind.CHANGES, ExtraStatus.AGREED)
     extra = charges.add_extra(
         booking_id=gallery.shoot.booking_id,
         label=_("A further round of changes"),
         amount=gallery.change_price or 0,
         kind=ExtraKind.CHANGES,
         is_owed=False,
-        once=f"changes:{gallery.pk}:{_bought(gallery, ExtraKind.CHANGES)}",
+        once=f"changes:{gallery.pk}:{bought}{_after_drops(gallery, ExtraKind.CHANGES)}",
         by=by,
         now=now,
     )
@@ -103,10 +106,14 @@ def _pay_page(extra: BookingExtra, return_path: str, *, now: datetime) -> str:
     )
 
 
-def _bought(gallery: Gallery, kind: ExtraKind) -> int:
-    return BookingExtra.objects.filter(
-        booking=gallery.shoot.booking_id, kind=kind, status=ExtraStatus.AGREED
-    ).count()
+def _extras(gallery: Gallery, kind: ExtraKind, status: ExtraStatus) -> int:
+    return BookingExtra.objects.filter(booking=gallery.shoot.booking_id, kind=kind, status=status).count()
+
+
+def _after_drops(gallery: Gallery, kind: ExtraKind) -> str:
+    """What was taken off or declined once can be wanted again: then it is another extra."""
+    dropped = _extras(gallery, kind, ExtraStatus.DROPPED)
+    return f":{dropped}" if dropped else ""
 
 
 def gallery_of(extra: BookingExtra) -> Gallery | None:
@@ -129,3 +136,35 @@ def count_in(extra: BookingExtra) -> Gallery | None:
     elif extra.kind == ExtraKind.CHANGES:
         rows.update(free_changes_left=F("free_changes_left") + extra.count)
     return gallery
+
+
+def take_back(extra: BookingExtra) -> None:
+    """Take away what `count_in` gave, inside the transaction that drops the extra. Raises NotNow when it is used."""
+    gallery = gallery_of(extra)
+    if gallery is None or extra.kind not in (ExtraKind.FINALS, ExtraKind.CHANGES):
+        return
+    gallery = Gallery.objects.select_for_update(of=("self",)).get(pk=gallery.pk)
+    if extra.kind == ExtraKind.FINALS:
+        _take_finals_back(gallery, extra.count)
+    else:
+        _take_changes_back(gallery, extra.count)
+
+
+def _take_finals_back(gallery: Gallery, count: int) -> None:
+    chosen = gallery.picks.count()
+    if chosen > allowed(gallery) - count:
+        used = ngettext(
+            "%(chosen)d picture is chosen already, so this stays on the bill. Take one out of the selection first.",
+            "%(chosen)d pictures are chosen already, so this stays on the bill. Take some out of the selection first.",
+            chosen,
+        )
+        raise NotNow(used % {"chosen": chosen})
+    gallery.finals_extra = max(0, gallery.finals_extra - count)
+    gallery.save(update_fields=["finals_extra"])
+
+
+def _take_changes_back(gallery: Gallery, count: int) -> None:
+    if gallery.free_changes_left < count:
+        raise NotNow(_("The client has asked for this change already, so it stays on the bill."))
+    gallery.free_changes_left -= count
+    gallery.save(update_fields=["free_changes_left"])

@@ -75,6 +75,12 @@ def count_extra(*, extra: BookingExtra, by: Actor, now: datetime) -> None:
         proofing.submit_paid(gallery_id=gallery.pk, now=now)
 
 
+@on("extra_dropped")
+def take_extra_back(*, extra: BookingExtra, by: Actor, now: datetime) -> None:
+    """More finals or a further round of changes are taken off the bill: they are not there to be used any more."""
+    extra_finals.take_back(extra)
+
+
 @on("booking_cancelled")
 def put_away(*, booking: Booking, by: Actor, now: datetime) -> None:
     """No shoot, no pictures, nothing promised."""

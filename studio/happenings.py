@@ -19,6 +19,7 @@ HAPPENINGS = {
     "booking_changed": "booking, finals (its add-ons changed; so many finals more are included, or fewer)",
     "booking_cancelled": "booking",
     "extra_agreed": "extra (it counts in the price; where it had to be paid first, it is)",
+    "extra_dropped": "extra (it counted and is taken off; a listener may refuse with NotNow: it is used already)",
     "booking_reshot": "booking (the first one: it is photographed again, nobody waits for its pictures)",
     "booking_paid": "booking (its balance is now settled)",
     "shoot_checked_in": "shoot",

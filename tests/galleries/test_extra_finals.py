@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from bookings import charges, payments
 from bookings.models import BookingExtra, ExtraKind
+from bookings.refusals import NotNow
 from devtools.stripe_server import StripeControl, running
-from galleries import invariants, proofing, retouching
+from galleries import extra_finals, invariants, proofing, retouching
 from galleries.models import Gallery, Pause, Version
 from galleries.proofing import ExtrasUnpaid, TooManyPicks
 from galleries.retouching import ChangeRefused, PinnedWords
@@ -201,6 +202,50 @@ def test_sold_at_the_desk_it_counts_for_the_gallery(gallery: Gallery, ada: Actor
     assert proofing.submit_selection(gallery_id=gallery.pk, by=ada, now=now)
 
 
+# --- taken off the bill again
+
+
+def test_an_extra_taken_off_lowers_what_the_client_has(gallery: Gallery, now: datetime) -> None:
+    extra = extra_finals.put_on_bill(gallery, 2, now=now)
+    assert extra_finals.allowed(fresh(gallery)) == 4
+    assert charges.drop_extra(extra_id=extra.pk, by=ANA, now=now)
+    assert extra_finals.allowed(fresh(gallery)) == 2
+    assert payments.balance(fresh(gallery).shoot.booking).due == 0
+
+
+def test_an_extra_whose_pictures_are_chosen_stays_on_the_bill(
+    gallery: Gallery, ada: Actor, now: datetime
+) -> None:
+    Gallery.objects.update(extras_paid_first=False)
+    pick(gallery, ada, 1, 2, 3, now=now)
+    proofing.submit_selection(gallery_id=gallery.pk, by=ada, now=now)
+    extra = BookingExtra.objects.get()
+    with pytest.raises(NotNow, match="3 pictures are chosen already"):
+        charges.drop_extra(extra_id=extra.pk, by=ANA, now=now)
+    extra.refresh_from_db()
+    assert (extra.status, extra_finals.allowed(fresh(gallery))) == ("agreed", 3)
+    assert payments.balance(fresh(gallery).shoot.booking).due == PRICE
+
+    proofing.reopen_selection(gallery_id=gallery.pk, by=ANA, now=now)
+    proofing.unpick(photo_id=gallery.photos.get(number=3).pk, by=ANA, now=now)
+    assert charges.drop_extra(extra_id=extra.pk, by=ANA, now=now)
+    assert (extra_finals.allowed(fresh(gallery)), payments.balance(fresh(gallery).shoot.booking).due) == (
+        2,
+        0,
+    )
+
+
+def test_what_was_taken_off_can_be_sold_again(gallery: Gallery, ada: Actor, now: datetime) -> None:
+    Gallery.objects.update(extras_paid_first=False)
+    first = extra_finals.put_on_bill(gallery, 1, now=now)
+    charges.drop_extra(extra_id=first.pk, by=ANA, now=now)
+    pick(gallery, ada, 1, 2, 3, now=now)
+    assert proofing.submit_selection(gallery_id=gallery.pk, by=ada, now=now)
+    again = BookingExtra.objects.get(status="agreed")
+    assert (again.pk != first.pk, fresh(gallery).finals_extra) == (True, 1)
+    assert payments.balance(fresh(gallery).shoot.booking).due == PRICE
+
+
 # --- rounds of changes
 
 
@@ -259,3 +304,26 @@ def test_no_further_round_is_sold_without_a_price_or_too_late(
     delivered.change_price = price
     assert not retouching.can_buy_change(delivered, now=now + timedelta(days=days))
     assert retouching.change_refusal(delivered, now=now + timedelta(days=days))
+
+
+def test_a_paid_round_is_taken_off_only_while_it_is_not_used(
+    delivered: Gallery, ada: Actor, now: datetime
+) -> None:
+    def sell() -> BookingExtra:
+        return charges.add_extra(
+            booking_id=delivered.shoot.booking_id,
+            label="A further round",
+            amount=6000,
+            kind=ExtraKind.CHANGES,
+            by=ANA,
+            now=now,
+        )
+
+    unused = sell()
+    assert charges.drop_extra(extra_id=unused.pk, by=ANA, now=now)
+    assert fresh(delivered).free_changes_left == 0
+    used = sell()
+    ask = [PinnedWords("the collar, please", (0.5, 0.5))]
+    retouching.ask_change(retouch_id=delivered.retouches.get().pk, asked=ask, by=ada, now=now)
+    with pytest.raises(NotNow, match="asked for this change already"):
+        charges.drop_extra(extra_id=used.pk, by=ANA, now=now)
