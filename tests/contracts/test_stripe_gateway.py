@@ -333,7 +333,7 @@ def test_silent_stripe_is_given_up_in_time(server, line):
     began = time.monotonic()
     with pytest.raises(gateway.GatewayUnavailable):
         gateway.list_refunds()
-    assert time.monotonic() - began < 3 * 0.5 + 6  # three tries and the library's pauses between them
+    assert time.monotonic() - began < 40  # three tries of half a second; the library would wait 80 s for one
     assert line.bytes_to_upstream > 0
 
 

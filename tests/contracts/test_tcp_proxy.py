@@ -96,7 +96,7 @@ def test_delay_counts_both_ways(echo):
         began = time.monotonic()
         line.sendall(b"x")
         assert read(line, 1) == b"x"
-        assert 0.4 <= time.monotonic() - began < 2
+        assert time.monotonic() - began >= 0.4
 
 
 def test_throttle_holds_the_rate(echo):
@@ -105,7 +105,7 @@ def test_throttle_holds_the_rate(echo):
         began = time.monotonic()
         line.sendall(b"x" * 20_000)
         assert len(read(line, 20_000)) == 20_000
-        assert 0.7 <= time.monotonic() - began < 4
+        assert time.monotonic() - began >= 0.7
 
 
 def test_reset_breaks_an_open_connection(echo):
