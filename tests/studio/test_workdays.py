@@ -43,6 +43,7 @@ from studio.workdays import (
     working_days_left,
     working_hours_before,
 )
+from tests.studio import slow_promise
 
 TEXAS = Calendar(
     "America/Chicago",
@@ -798,3 +799,91 @@ def test_a_file_without_cases_is_refused(content, tmp_path):
         call_command("deadlines", "check", str(path))
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("deadlines", "check", str(tmp_path / "missing.json"))
+
+
+# --- odd cases, computed by other means
+
+
+def test_two_hundred_odd_cases_agree_with_a_slow_clock(tmp_path, capsys):
+    cases = list(slow_promise.odd_cases(200))
+    answers = {case["expected_S"]["due_utc"] for case in cases}
+    assert None in answers and len(answers) > 100  # they are not all alike
+    assert sum(len(case["pauses"]) > 1 for case in cases) > 50
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps({"calendars": slow_promise.CALENDARS, "cases": cases}))
+    call_command("deadlines", "check", str(path))
+    assert capsys.readouterr().out == "200 agree, 0 differ\n"
+
+
+REASONED = [  # calendar, local end of the shoot, n, pauses (local), the local promise; reasoned with a pencil
+    # Sunday to Thursday: a Wednesday's shoot is due on Sunday, a Thursday's on Monday
+    ("riyadh", "2026-11-25T14:00", 2, [], "2026-11-29T17:00"),
+    ("riyadh", "2026-11-26T14:00", 2, [], "2026-11-30T17:00"),
+    ("riyadh", "2026-11-27T14:00", 2, [], "2026-11-30T17:00"),  # Friday is off
+    # a second before midnight and midnight itself are two days
+    ("texas", "2026-11-16T23:59:59", 2, [], "2026-11-18T18:00"),
+    ("texas", "2026-11-17T00:00", 2, [], "2026-11-19T18:00"),
+    # Thanksgiving is no day, the half day after it is one
+    ("texas", "2026-11-24T14:00", 2, [], "2026-11-27T12:00"),
+    ("texas", "2026-11-25T14:00", 2, [], "2026-11-30T18:00"),
+    # four hours before a half day's closing at 12:00 is 8:00
+    ("texas", "2026-11-24T14:00", 2, [("2026-11-26T20:00", "2026-11-27T08:00")], "2026-11-27T12:00"),
+    ("texas", "2026-11-24T14:00", 2, [("2026-11-26T20:00", "2026-11-27T08:00:01")], "2026-11-30T18:00"),
+    # New Year's Eve closes at 10:00, New Year's Day is closed, Monday is the first day again
+    ("texas", "2026-12-29T09:00", 2, [], "2026-12-31T10:00"),
+    ("texas", "2026-12-31T23:59:59", 2, [], "2027-01-05T18:00"),
+    ("texas", "2026-12-30T12:00", 2, [], "2027-01-04T18:00"),
+    # a half day that does not count, then two closed days and a Sunday
+    ("berlin", "2026-12-22T12:00", 2, [], "2026-12-28T19:45"),
+    ("berlin", "2026-12-23T12:00", 2, [], "2026-12-29T19:45"),
+    # the night the clocks change: a pause over it ends at 15:46 by the clock, less than four hours before 19:45
+    ("berlin", "2026-10-23T12:00", 2, [("2026-10-24T20:00", "2026-10-26T15:45")], "2026-10-26T19:45"),
+    ("berlin", "2026-10-23T12:00", 2, [("2026-10-24T20:00", "2026-10-26T15:46")], "2026-10-27T19:45"),
+    # the cut-off itself: ended exactly at closing, the next day is the first
+    ("texas", "2026-11-16T18:00", 1, [], "2026-11-17T18:00"),
+    # a pause over a night costs nothing; one that touches the closing costs the day
+    ("texas", "2026-11-16T14:00", 2, [("2026-11-16T18:00:01", "2026-11-17T09:00")], "2026-11-18T18:00"),
+    ("texas", "2026-11-16T14:00", 2, [("2026-11-17T18:00", "2026-11-18T09:00")], "2026-11-19T18:00"),
+    ("texas", "2026-11-16T14:00", 2, [("2026-11-17T10:00", "2026-11-17T18:00")], "2026-11-18T18:00"),
+    # over a whole week end nothing is lost, because nobody works
+    ("texas", "2026-11-19T14:00", 2, [("2026-11-20T18:00:01", "2026-11-23T09:00")], "2026-11-23T18:00"),
+    # nineteen days away, and home on a Sunday
+    ("texas", "2026-10-12T14:00", 2, [("2026-10-12T15:00", "2026-11-01T12:00")], "2026-11-03T18:00"),
+    # two that overlap are one; one of no length is none, also at the closing itself
+    (
+        "texas",
+        "2026-11-16T14:00",
+        2,
+        [("2026-11-17T09:00", "2026-11-17T17:00"), ("2026-11-17T16:00", "2026-11-17T19:00")],
+        "2026-11-19T18:00",
+    ),
+    ("texas", "2026-11-16T14:00", 2, [("2026-11-18T18:00", "2026-11-18T18:00")], "2026-11-18T18:00"),
+    ("texas", "2026-11-16T14:00", 2, [("2026-11-18T16:00", "2026-11-18T16:00")], "2026-11-18T18:00"),
+    # the floor moves to a day that is paused at closing: the one after it
+    (
+        "texas",
+        "2026-11-16T14:00",
+        2,
+        [("2026-11-18T12:00", "2026-11-18T15:00"), ("2026-11-19T17:00", "2026-11-19T19:00")],
+        "2026-11-20T18:00",
+    ),
+    # only Sundays, and one of them closed
+    ("sundays", "2026-12-13T12:00", 2, [], "2027-01-03T12:00"),
+    # closing a quarter past midnight: the date after counts from its first minutes
+    ("kathmandu", "2026-11-16T23:59:59", 2, [], "2026-11-18T00:15"),
+    ("kathmandu", "2026-11-16T23:59:59", 1, [("2026-11-16T20:00", "2026-11-16T20:16")], "2026-11-18T00:15"),
+    # half an hour of summer time: ended in the hour that exists twice, the date is what matters
+    ("lord-howe", "2026-04-04T23:30", 1, [], "2026-04-07T18:00"),  # Monday is off there
+]
+
+
+@pytest.mark.parametrize(("name", "ended", "days", "pauses", "due"), REASONED)
+def test_reasoned_cases(name, ended, days, pauses, due):
+    calendar = calendar_from_json(slow_promise.CALENDARS[name])
+    found = deliver_by(
+        ended_at=at(calendar.zone, ended),
+        days=days,
+        calendar=calendar,
+        pauses=[Pause(at(calendar.zone, begin), at(calendar.zone, end)) for begin, end in pauses],
+    )
+    assert found == at(calendar.zone, due).astimezone(UTC)
