@@ -49,9 +49,9 @@ def actor_of(request: HttpRequest, credential: Credential | None) -> Actor:
 
 
 def _opened(request: HttpRequest, public_id: str, now: datetime) -> tuple[Gallery, Actor]:
-    from galleries.views import open_gallery
+    from galleries.views import open_as_client
 
-    gallery, credential = open_gallery(request, public_id, now=now)
+    gallery, credential = open_as_client(request, public_id, now=now)
     return gallery, actor_of(request, credential)
 
 

@@ -2,6 +2,9 @@
 
 Each person has one link, with a PIN of their own if wanted, so that the desk sees who fetched what and can end one link
 without the others. The PIN is never mailed: the studio says it another way.
+
+A shared link shows what was delivered and fetches it, and nothing else: choosing, approving, changes, renewing, wishes
+and what passed between the studio and its client stay with the client's own link.
 """
 
 from datetime import datetime
@@ -36,8 +39,8 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
     except ValidationError as error:
         raise NotShared(_("This is not an e-mail address.")) from error
     gallery = deadlines.locked(gallery_id)
-    if gallery.status in (GalleryStatus.OPEN, GalleryStatus.CANCELLED):
-        raise NotShared(_("There is nothing to see in this gallery yet."))
+    if gallery.status == GalleryStatus.CANCELLED or not gallery.deliveries.exists():
+        raise NotShared(_("Nothing is delivered yet: a shared link shows the finished pictures only."))
     granted = credentials.grant(
         scope="gallery",
         target=gallery.public_id,
@@ -66,6 +69,18 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
         at=now,
     )
     return granted.credential
+
+
+def is_shared(credential: Credential | None, gallery: Gallery) -> bool:
+    """Whether this link is somebody else's than the client's own. Without a link it is the studio that looks.
+
+    `share` always names an address. Another client's link (who booked before the sitter was named) counts as shared.
+    """
+    if credential is None:
+        return False
+    sitter = deadlines.sitter_of(gallery)
+    is_anothers = credential.holder_id is not None and (sitter is None or credential.holder_id != sitter.pk)
+    return bool(credential.holder_email) or is_anothers
 
 
 def shared_with(email: str, *, now: datetime) -> list[tuple[str, str]]:

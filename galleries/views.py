@@ -23,6 +23,7 @@ from galleries import (
     locks,
     retouching,
     rights,
+    sharing,
     year_later,
 )
 from galleries.models import DeliveredFile, Delivery, Gallery, Rendition
@@ -61,6 +62,16 @@ def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tupl
     return gallery, credential
 
 
+def open_as_client(
+    request: HttpRequest, public_id: str, *, now: datetime
+) -> tuple[Gallery, Credential | None]:
+    """The gallery for somebody who acts in it: the client by their own link, or the studio. A shared link does not."""
+    gallery, credential = open_gallery(request, public_id, now=now)
+    if sharing.is_shared(credential, gallery):
+        raise Http404
+    return gallery, credential
+
+
 @require_safe
 def gallery(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """Proofs while the client chooses, the finals once they are delivered, and in between where things stand."""
@@ -72,12 +83,36 @@ def gallery(request: HttpRequest, public_id: str) -> HttpResponseBase:
     except Http404:
         return render(request, "studio/dead_link.html", status=404)
     current = downloads.current_delivery(found, now=now)
+    if sharing.is_shared(credential, found):
+        return _shared(request, found, current, credential, now=now)
     if current is None and not found.deliveries.exists():
         from galleries import choosing_views
 
         return choosing_views.proofs(request, found, credential)
     context = finals_context(found, current, now=now)
     return render(request, "galleries/gallery.html", {**context, "credential": credential})
+
+
+def _shared(
+    request: HttpRequest,
+    found: Gallery,
+    current: Delivery | None,
+    credential: Credential | None,
+    *,
+    now: datetime,
+) -> HttpResponse:
+    """What somebody sees with whom the pictures were shared: those, and nothing of what led to them."""
+    context = finals_context(found, current, now=now) | {
+        "credential": credential,
+        "is_shared": True,
+        "older": [],
+        "changed_positions": [],
+        "may_keep": False,
+        "may_ask_change": False,
+        "year_later": None,
+        "sitter": deadlines.sitter_of(found),
+    }
+    return render(request, "galleries/shared.html" if current is None else "galleries/gallery.html", context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +204,11 @@ def gallery_file(request: HttpRequest, public_id: str, file_id: int) -> HttpResp
     """One final as an attachment; Range works, so a cut download goes on."""
     now = timezone.now()
     found, credential = open_gallery(request, public_id, now=now)
+    current = downloads.current_delivery(found, now=now)
     file = downloads.file_of(found, file_id, now=now)
+    if file is not None and file.delivery_id != (current.pk if current else None):
+        # what a change replaced is the client's own
+        file = None if sharing.is_shared(credential, found) else file
     if file is None:
         raise Http404
     # ?here: a script of the page wants the bytes from this site (the policy allows no other)
@@ -258,7 +297,7 @@ def gallery_unlock(request: HttpRequest, public_id: str) -> HttpResponse:
 def gallery_keep(request: HttpRequest, public_id: str) -> HttpResponse:
     """The client keeps the finals another year; also when they were put away already."""
     now = timezone.now()
-    found, credential = open_gallery(request, public_id, now=now)
+    found, credential = open_as_client(request, public_id, now=now)
     by = _actor_of(request, credential)
     if afterwards.renew(gallery_id=found.pk, by=by, now=now):
         messages.success(request, _("Your pictures stay another year."))

@@ -1,6 +1,6 @@
 """What a client finds after the delivery: links and PINs of their own, a change, more sizes, the print release."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -19,8 +19,14 @@ from tests.galleries.finals import approve, in_retouching, make_finals, make_ver
 from tests.galleries.making import make_gallery, make_user, sign_in
 
 pytestmark = pytest.mark.django_db
-NOW = timezone.now()  # pages read the clock themselves
+NOW = datetime(2026, 11, 18, 11, 0, tzinfo=UTC)  # a Wednesday
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages ask for the time themselves: here it is always NOW, whatever the day and hour outside."""
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture
@@ -66,6 +72,57 @@ def test_somebody_gets_a_link_with_a_pin_of_their_own(gallery: Gallery) -> None:
     shown = desk.get(f"/desk/galleries/{gallery.public_id}/delivery/").content.decode()
     assert "Ana Agent" in shown and "one download" in shown
     assert ana.post(page + "year-later", {"wish": "1"}).status_code == 404  # not hers to wish
+
+
+def test_a_shared_link_sees_and_fetches_and_does_nothing_else(gallery: Gallery) -> None:
+    sharing.share(gallery_id=gallery.pk, name="Ana", email="ana@agency.test", by=WORKER, now=NOW)
+    ana, sitter = visit(link_in(Message.objects.get(name="gallery_shared"))), Browser()
+    open_link(sitter, gallery, now=NOW)
+    page, retouch = f"/gallery/{gallery.public_id}/", gallery.retouches.earliest("pk").public_id
+    hers, shown = sitter.get(page).content.decode(), ana.get(page).content.decode()
+    for theirs_only in (
+        "Ask for a change",
+        "Remind me in a year",
+        "Measured against the original",
+        "here you are",
+    ):
+        assert (theirs_only in hers or theirs_only.startswith("Measured"), theirs_only in shown) == (
+            True,
+            False,
+        )
+    assert "shared with you to look at and to download" in shown
+    for fetched in ("zip/square", "checksums", "licence.pdf"):
+        assert ana.get(page + fetched).status_code == 200, fetched
+    for deed in (
+        f"retouch/{retouch}/ask",
+        f"retouch/{retouch}/approve",
+        "keep",
+        "choose",
+        "submit",
+        "year-later",
+    ):
+        assert ana.post(page + deed, {"words": "Mine!", "wish": "1"}).status_code == 404, deed
+    change(gallery, 2)
+    delivered = gallery.deliveries.earliest("number")
+    old = delivered.files.get(position=2, name__endswith="web.jpg")
+    assert (sitter.get(f"{page}file/{old.pk}").status_code, ana.get(f"{page}file/{old.pk}").status_code) == (
+        200,
+        404,
+    )
+    shown = ana.get(page).content.decode()
+    assert "Before the change" not in shown and "was changed" not in shown
+
+
+def test_nothing_is_shared_before_it_is_delivered(media_storage: object) -> None:
+    made = make_gallery(now=NOW)
+    in_retouching(made, now=NOW)
+    with pytest.raises(sharing.NotShared, match="Nothing is delivered yet"):
+        sharing.share(gallery_id=made.pk, name="Ana", email="ana@agency.test", by=WORKER, now=NOW)
+    link = credentials.grant(
+        scope="gallery", target=made.public_id, holder_label="Ana", holder_email="ana@agency.test", now=NOW
+    )
+    shown = visit(link.url).get(f"/gallery/{made.public_id}/").content.decode()
+    assert "These pictures are not here now" in shown and "picture-frame" not in shown
 
 
 def test_a_fresh_link_keeps_its_holders_pin(gallery: Gallery) -> None:

@@ -32,7 +32,7 @@ from tests.galleries.framing import make_photo
 from tests.galleries.making import make_gallery, sign_in
 
 STAFF = ("photographer", "artist", "retoucher", "owner")
-GUESTS = ("anonymous", "stranger", "revoked", "expired", "client")
+GUESTS = ("anonymous", "stranger", "revoked", "expired", "shared", "client")
 # Values for the parts of an address that are not the public_id of the thing itself.
 EXAMPLES: dict[str, object] = {
     "slug": "portrait",
@@ -110,7 +110,7 @@ def test_every_row_has_its_address() -> None:
 
 
 def test_table_uses_only_known_words() -> None:
-    known = {"everybody", "client", "staff", "outside", *STAFF}
+    known = {"everybody", "client", "shared", "staff", "outside", *STAFF}
     assert set().union(*(row.reads | row.writes for row in table().values())) <= known
 
 
@@ -184,6 +184,10 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
             rows.update(revoked_at=now)
         if role == "expired":
             rows.update(expires_at=now)
+    shared = credentials.grant(
+        scope="gallery", target=gallery.public_id, holder_label="Ana", holder_email="ana@agency.test", now=now
+    )
+    browsers["shared"].get(shared.url.removeprefix(settings.SITE_URL))
     session = browsers["client"].session
     session["holds"] = [held.public_id]
     session.save()
