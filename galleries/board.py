@@ -35,6 +35,7 @@ class Line:
     action: str
     finish_at: datetime | None = None  # when it is expected to be finished
     is_at_risk: bool = False
+    since: datetime | None = None  # when the clock began to stand still
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ def _running() -> "QuerySet[Gallery]":
 
 
 LISTS = ("late", "at_risk", "today", "later", "waiting")
-SHOWN = 25  # lines of a list; the rest is counted, and one list can be asked for whole
+SHOWN = 15  # lines of a list; the rest is counted, and one list can be asked for whole
 WHOLE = 2000
 
 
@@ -128,9 +129,10 @@ def queue() -> list[risk.Queued]:
 
 
 def retouchers() -> list[int]:
-    """Who works off what is assigned to nobody."""
+    """Who works off what is assigned to nobody. In a studio of one that is the owner."""
     rows = User.objects.filter(is_active=True, staff_roles__role__in=[Role.RETOUCHER, Role.PHOTOGRAPHER])
-    return list(rows.distinct().order_by("pk").values_list("pk", flat=True))
+    found = list(rows.distinct().order_by("pk").values_list("pk", flat=True))
+    return found or [owner.pk for owner in deadlines.owners()]
 
 
 def _rows(pks: Iterable[int]) -> dict[int, Gallery]:
@@ -170,7 +172,8 @@ def _line(gallery: Gallery, counts: Counts, finish: datetime | None, *, is_at_ri
 
 def _waiting_line(gallery: Gallery, pause: Pause | None) -> Line:
     reason = str(WAITS.get(pause.reason, "")) if pause else _("Nothing is promised yet.")
-    return Line(gallery, None, reason, _("Write or call if it takes long"))
+    since = pause.opened_at if pause else None
+    return Line(gallery, None, reason, _("Write or call if it takes long"), since=since)
 
 
 def _next(gallery: Gallery, counts: Counts) -> tuple[str, str]:

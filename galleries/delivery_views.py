@@ -13,9 +13,8 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from galleries import afterwards, deadlines, delivery, locks
+from galleries import afterwards, deadlines, delivery, locks, sharing
 from galleries.models import Download, Gallery
-from galleries.statuses import GalleryStatus
 from galleries.together_views import gallery_for
 from studio import credentials, workdays
 from studio.access import staff
@@ -93,7 +92,7 @@ def gallery_delivery(request: HttpRequest, public_id: str) -> HttpResponse:
         and gallery.finals_expire_at <= now + afterwards.RENEW_WITHIN,
         "zone": ZoneInfo(gallery.shoot.booking.location.zone),
         "people": retouchers(),
-        "may_share": gallery.status not in (GalleryStatus.OPEN, GalleryStatus.CANCELLED),
+        "may_share": sharing.has_something(gallery),
         "again": request.session.pop("share_again", {}).get(gallery.public_id),
         "kept": originals_of(gallery),
         "farewells": gallery.farewells.all(),

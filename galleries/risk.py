@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heapreplace
 from itertools import pairwise
+from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -109,7 +110,7 @@ def expected(
         location.pk: WorkingTime(calendar_of(location, first_on=now.date() - timedelta(days=1)), now)
         for location in Location.objects.all()
     }
-    rows = sorted(queue, key=lambda row: (row.deliver_by, row.pk))
+    rows = sorted(queue, key=itemgetter(1, 0))  # by deliver_by, then by id
     busy: dict[int, float] = dict.fromkeys(retouchers, 0.0)
     free = [
         (0.0, place, person) for place, person in enumerate(busy or (0,))

@@ -39,7 +39,7 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
     except ValidationError as error:
         raise NotShared(_("This is not an e-mail address.")) from error
     gallery = deadlines.locked(gallery_id)
-    if gallery.status == GalleryStatus.CANCELLED or not gallery.deliveries.exists():
+    if not has_something(gallery):
         raise NotShared(_("Nothing is delivered yet: a shared link shows the finished pictures only."))
     granted = credentials.grant(
         scope="gallery",
@@ -69,6 +69,11 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
         at=now,
     )
     return granted.credential
+
+
+def has_something(gallery: Gallery) -> bool:
+    """Whether there is something to share."""
+    return gallery.status != GalleryStatus.CANCELLED and gallery.deliveries.exists()
 
 
 def is_shared(credential: Credential | None, gallery: Gallery) -> bool:

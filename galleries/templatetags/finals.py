@@ -14,8 +14,10 @@ PREVIEW = {"portrait": "preview-portrait", "square": "preview-square", "web": "g
 
 
 @register.simple_tag
-def final_picture(file: DeliveredFile, size: str, alt: str = "", css: str = "") -> SafeString:
-    """An <img> with its width and height, so that the page does not jump."""
+def final_picture(
+    file: DeliveredFile, size: str, alt: str = "", css: str = "", eager: bool = False
+) -> SafeString:
+    """An <img> with its width and height, so that the page does not jump. Only what is seen first is fetched at once."""
     made = file.rendition
     wanted = PREVIEW.get(size, "grid")
     previews = getattr(made.version, "previews", None)  # prefetched by the gallery page, oldest first
@@ -24,13 +26,20 @@ def final_picture(file: DeliveredFile, size: str, alt: str = "", css: str = "") 
         previews = rows.filter(recipe=wanted).order_by("recipe_version", "id")
     shown = next((row for row in reversed(list(previews)) if row.recipe == wanted), made)
     return format_html(
-        '<img src="{}" width="{}" height="{}" alt="{}" class="{}" decoding="async">',
+        '<img src="{}" width="{}" height="{}" alt="{}" class="{}" loading="{}" decoding="async">',
         picture_url(shown),
         shown.width,
         shown.height,
         alt,
         css,
+        "eager" if eager else "lazy",
     )
+
+
+@register.simple_tag
+def final_address(file: DeliveredFile) -> str:
+    """The signed address at which a browser shows this size by itself."""
+    return picture_url(file.rendition)
 
 
 @register.filter

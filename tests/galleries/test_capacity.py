@@ -10,11 +10,11 @@ from django.test import Client as Browser
 from bookings import holds
 from bookings.models import SessionType
 from bookings.views import GUEST
-from galleries import capacity, deadlines, risk
+from galleries import board, capacity, deadlines, risk
 from galleries.models import Gallery
 from galleries.statuses import GalleryStatus
 from studio import promises
-from studio.models import Location, Message, Role, Studio
+from studio.models import Location, Message, Role, StatusChange, Studio
 from studio.workdays import Calendar
 from tests import factories
 from tests.galleries.making import make_gallery, make_shoot, make_user
@@ -89,6 +89,25 @@ def test_a_full_studio_says_the_later_date_and_agrees_to_it(place: Location, kin
     gallery = make_gallery(now=MONDAY, shoot=booking.shoots.get())
     deadlines.start(gallery_id=gallery.pk, ended_at=booking.ends_at, now=booking.ends_at)
     assert Gallery.objects.get(pk=gallery.pk).deliver_by == said.due_at
+
+
+def test_an_owner_who_works_alone_is_the_one_who_retouches(place: Location) -> None:
+    outlook = {"location": place, "days": 2, "pictures": 3, "now": MONDAY}
+    owner = make_user(Role.OWNER)
+    booked(pictures=100, ends_at=at(24, 9))
+    alone = promises.Outlook(**outlook).said(at(24, 11))
+    assert board.retouchers() == [owner.pk]
+    assert alone.is_later and alone.due_at == at(27, 18)  # 103 pictures of twenty minutes, nine hours a day
+    StatusChange.objects.bulk_create(  # measured: a picture in two minutes
+        StatusChange(
+            model="galleries.retouch", object_id=n, verb="approve", after="approved",
+            actor_kind="user", actor_id=owner.pk, at=MONDAY - timedelta(minutes=2 * n),
+        )
+        for n in range(1, 9)
+    )  # fmt: skip
+    assert promises.Outlook(**outlook).said(at(24, 11)) == promises.Said(at(26, 18), 2, is_later=False)
+    retoucher = make_user(Role.RETOUCHER)  # from then on it is theirs
+    assert board.retouchers() == [retoucher.pk]
 
 
 def test_work_that_is_over_fills_nothing(place: Location) -> None:
