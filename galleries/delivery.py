@@ -269,10 +269,18 @@ def release(
     return delivery
 
 
+# Letters that are no plain letter with a sign, so that taking signs off would lose them.
+PLAIN = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
+    | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H"}
+)
+
+
 def name_stem(gallery: Gallery) -> str:
     """`firstname-lastname` of the sitter in plain letters, for file names any computer takes."""
     sitter = deadlines.sitter_of(gallery)
-    plain = unicodedata.normalize("NFKD", sitter.name if sitter else "").encode("ascii", "ignore").decode()
+    written = (sitter.name if sitter else "").translate(PLAIN)
+    plain = unicodedata.normalize("NFKD", written).encode("ascii", "ignore").decode()
     words = "".join(ch if ch.isalnum() else " " for ch in plain.lower()).split()
     return "-".join(words)[:60].strip("-") or f"portrait-{gallery.shoot.code.lower()}"
 

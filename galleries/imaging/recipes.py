@@ -35,6 +35,7 @@ class Recipe:
     mark: str = ""
     is_final: bool = False
     is_grey: bool = False  # black and white, from the finished colours
+    dots_per_inch: int = 0  # written into the file, so that a print shop opens it in its size
 
     def __post_init__(self) -> None:
         if not self.name.replace("-", "").isalnum() or self.name != self.name.lower():
@@ -78,7 +79,7 @@ FINAL_FULL = Recipe("full", 1, Fit.FULL, 0, 95, is_final=True)
 FINAL_WEB = Recipe("web", 1, Fit.INSIDE, 2048, 92, is_final=True)
 FINAL_SQUARE = Recipe("square", 1, Fit.SQUARE, 1600, 92, is_final=True)
 FINAL_PORTRAIT = Recipe("portrait", 1, Fit.PORTRAIT, 1600, 92, is_final=True)
-FINAL_PRINT = Recipe("print", 1, Fit.PORTRAIT, 3000, 95, is_final=True)  # 8 × 10 inch at 300 dots an inch
+FINAL_PRINT = Recipe("print", 2, Fit.PORTRAIT, 3000, 95, is_final=True, dots_per_inch=300)  # 8 × 10 inch
 FINAL_GREY = Recipe("black-and-white", 1, Fit.FULL, 0, 95, is_final=True, is_grey=True)
 
 # What the gallery page shows of a final: the pages stay light, the files stay full.

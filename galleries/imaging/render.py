@@ -15,7 +15,7 @@ from .colour import to_srgb
 from .crop import Crop, Head, place
 from .decode import Identified, Opened, bytes_of, code_of, read_pixels, require
 from .limits import LIMITS, Limits
-from .metadata import Credits, segments, with_segments
+from .metadata import Credits, density, segments, with_segments
 from .recipes import SHAPES, Fit, Recipe
 from .refusals import Refused
 from .watermark import Mark
@@ -218,6 +218,8 @@ def _written(
 ) -> Rendered:
     if recipe.is_grey:
         image = image.colourspace("b-w").colourspace("srgb")
+    if recipe.dots_per_inch:
+        block = density(recipe.dots_per_inch) + block
     if recipe.mark:
         image = watermark.apply(image, mark, recipe.mark)
     packed = with_segments(

@@ -17,7 +17,7 @@ PREVIEW = {"portrait": "preview-portrait", "square": "preview-square", "web": "g
 def final_picture(
     file: DeliveredFile, size: str, alt: str = "", css: str = "", eager: bool = False
 ) -> SafeString:
-    """An <img> with its width and height, so that the page does not jump. Only what is seen first is fetched at once."""
+    """An <img> with its width and height, so that the page does not jump. Only what is seen first comes at once."""
     made = file.rendition
     wanted = PREVIEW.get(size, "grid")
     previews = getattr(made.version, "previews", None)  # prefetched by the gallery page, oldest first

@@ -188,3 +188,20 @@ def test_late_by_a_minute_is_a_breach_even_before_the_sweep_came(gallery: Galler
     assert (gallery.was_on_time, breach.new_deliver_by, breach.late_policy) == (False, None, "proposed")
     assert "We are sorry" in Message.objects.get(name="gallery_delivered").body_text
     assert not Message.objects.filter(name="deadline_missed_client").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Zoë Ünal-Łukasiewicz", "zoe-unal-lukasiewicz"),
+        ("Søren Großmann", "soren-grossmann"),
+        ("Þóra Æsdóttir", "thora-aesdottir"),
+        ("../../CON: 😀", "con"),
+        ("李小龙", "portrait-"),
+        ("a" * 300, "a" * 60),
+    ],
+)
+def test_file_names_keep_every_letter_of_a_name(gallery: Gallery, name: str, stem: str) -> None:
+    assert gallery.shoot.sitter is not None
+    gallery.shoot.sitter.name = name
+    assert delivery.name_stem(gallery) in (stem, f"{stem}{gallery.shoot.code.lower()}")

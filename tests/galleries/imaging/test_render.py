@@ -17,6 +17,8 @@ from galleries.imaging.crop import Crop, Head, Point
 from galleries.imaging.metadata import Credits
 from galleries.imaging.recipes import (
     FINAL_FULL,
+    FINAL_GREY,
+    FINAL_PRINT,
     FINAL_SQUARE,
     FINAL_WEB,
     GRID,
@@ -361,3 +363,44 @@ def test_decoder_that_disagrees_with_the_header_is_refused(tmp_path: Path):
 
     with pytest.raises(Refused, match="damaged"):
         decode.open_pixels(replace(found, width=999))
+
+
+# --- the studio's own list: a print, and black and white
+
+
+def test_a_print_is_eight_by_ten_inches_at_three_hundred_dots_and_never_enlarged(tmp_path: Path):
+    large = tmp_path / "large.png"
+    Image.fromarray(colourful(3600, 2600)).save(large)
+    big, small = tmp_path / "big", tmp_path / "small"
+    big.mkdir()
+    small.mkdir()
+    [made] = render(large, [FINAL_PRINT], big, credits=CREDITS).files
+    assert (made.width, made.height) == opened(made.path).size == (2400, 3000)
+    assert opened(made.path).info["dpi"] == (300, 300)
+    assert b"sRGB" in opened(made.path).info["icc_profile"]
+    [kept] = render(GRACE_HOPPER, [FINAL_PRINT], small).files  # 512 × 600
+    assert kept.width * 5 == pytest.approx(kept.height * 4, abs=5)
+    assert (kept.width, kept.height) <= (512, 600)
+
+
+def test_black_and_white_is_full_size_and_without_any_colour(tmp_path: Path):
+    source = tmp_path / "colours.png"
+    Image.fromarray(colourful(900, 600)).save(source)
+    full, grey = render(source, [FINAL_FULL, FINAL_GREY], tmp_path, credits=CREDITS).files
+    found, coloured = pixels(grey.path), pixels(full.path)
+    assert np.ptp(coloured, axis=2).max() > 150  # the control: the picture has colours
+    assert np.ptp(found, axis=2).max() <= 1
+    assert (grey.width, grey.height) == (full.width, full.height) == (600, 900)
+    light = cv2.cvtColor(coloured.astype(np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    assert np.corrcoef(light.ravel(), found[..., 0].ravel())[0, 1] > 0.97  # lights stay light, darks dark
+    assert b"sRGB" in opened(grey.path).info["icc_profile"]  # opens the same everywhere, as RGB
+    assert opened(grey.path).mode == "RGB"
+    written = grey.path.read_bytes()
+    assert b"Ann Lens" in written and b"DMI-PROHIBITED" in written
+
+
+def colourful(height: int, width: int) -> np.ndarray:
+    """Every hue from left to right, light to dark from top to bottom."""
+    across = np.tile(np.linspace(0, 179, width, dtype=np.uint8), (height, 1))
+    down = np.tile(np.linspace(255, 40, height, dtype=np.uint8)[:, None], (1, width))
+    return cv2.cvtColor(np.dstack([across, np.full_like(across, 220), down]), cv2.COLOR_HSV2RGB)
