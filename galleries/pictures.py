@@ -6,12 +6,13 @@ again, so a revoked link, an unpublished photo or a lost role ends the picture, 
 
 from datetime import datetime
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from galleries import locks, ranges, renditions, together
+from galleries import locks, ranges, renditions, sharing, together
 from galleries.imaging.recipes import EXTRA_FINALS, FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Retouch, Version
 from galleries.rights import SEES_PICTURES, roles_at
@@ -74,8 +75,11 @@ def _may_client_see_version(
         RetouchStatus.APPROVED,
     ):
         return True
-    is_delivered = version.renditions.filter(deliveries__isnull=False).exists()
-    return is_live and gallery.status in _RELEASED and is_delivered
+    return is_live and gallery.status in _RELEASED and _is_delivered(version)
+
+
+def _is_delivered(version: Version | None) -> bool:
+    return version is not None and version.renditions.filter(deliveries__isnull=False).exists()
 
 
 def may_see(request: HttpRequest, rendition: Rendition, *, now: datetime) -> bool:
@@ -85,6 +89,8 @@ def may_see(request: HttpRequest, rendition: Rendition, *, now: datetime) -> boo
         return True
     credential = credentials.opened(request, scope=CLIENT_SCOPE, target=gallery.public_id, now=now)
     if credential is None or not locks.is_unlocked(request, gallery, credential):
+        return False
+    if sharing.is_shared(credential, gallery) and not _is_delivered(rendition.version):
         return False
     return may_client_see(rendition, now=now)
 
@@ -103,6 +109,9 @@ def picture(request: HttpRequest, signed: str) -> HttpResponseBase:
         .first()
     )
     if rendition is None or not may_see(request, rendition, now=now):
+        # A link opened meanwhile has renewed the session: the refusal of a picture that the page before asked for
+        # must not take the new cookie away, as an answer to a session that is gone would.
+        request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
         raise Http404
     return stream(request, rendition)
 

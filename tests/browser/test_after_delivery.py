@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from galleries import delivery, downloads
+from galleries import delivery, downloads, farewells
 from galleries.models import Download, Gallery, Retouch
 from studio import credentials
 from studio.actors import WORKER
@@ -61,6 +61,79 @@ def test_a_link_revoked_in_the_middle_ends_the_download_and_says_how_to_go_on(
     page.get_by_label("Your e-mail").fill("ada@example.test")
     page.get_by_role("button", name="Mail me a new link").click()
     expect(page.get_by_role("heading", name="Thank you. Please look into your mail.")).to_be_visible()
+
+
+GOES_ON = """async ([address, have]) => {
+  const whole = new Uint8Array(await (await fetch(address)).arrayBuffer());
+  const first = await fetch(address, { headers: { Range: `bytes=0-${have - 1}` } });
+  const etag = first.headers.get("ETag");
+  const begun = new Uint8Array(await first.arrayBuffer());
+  const rest = await fetch(address, { headers: { Range: `bytes=${have}-`, "If-Range": etag } });
+  const ended = new Uint8Array(await rest.arrayBuffer());
+  const joined = new Uint8Array([...begun, ...ended]);
+  const stale = await fetch(address, { headers: { Range: `bytes=${have}-`, "If-Range": '"another"' } });
+  return {
+    statuses: [first.status, rest.status, stale.status],
+    same: joined.length === whole.length && joined.every((byte, at) => byte === whole[at]),
+  };
+}"""
+
+
+def test_a_download_that_was_cut_goes_on_from_any_byte(page: Page, gallery: Gallery) -> None:
+    """What a browser asks when the line comes back; of an archive that is another by then, it gets the whole."""
+    address = f"/gallery/{gallery.public_id}/zip/square"
+    for have in (1, 1_234_567, 3_999_999):
+        found = page.evaluate(GOES_ON, [address, have])
+        assert found == {"statuses": [206, 206, 200], "same": True}
+
+
+def test_a_picture_opens_over_the_whole_screen_by_keyboard(page: Page, gallery: Gallery) -> None:
+    grid = page.get_by_role("navigation", name="All pictures")
+    expect(grid.get_by_role("link")).to_have_count(2)
+    screen = page.locator("dialog#full-screen")
+    expect(screen).to_have_attribute("data-ready", "")
+    page.locator("[data-full-screen]").first.focus()
+    page.keyboard.press("Enter")
+    expect(screen.get_by_role("status")).to_have_text("Picture 1 of 2")
+    page.keyboard.press("ArrowRight")
+    expect(screen.get_by_role("status")).to_have_text("Picture 2 of 2")
+    expect(screen.get_by_role("button", name="Next picture")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(screen).to_be_hidden()
+    expect(page.locator("[data-full-screen]").last).to_be_focused()
+
+
+def test_somebody_it_was_shared_with_reads_what_they_may(
+    browser: Browser, gallery: Gallery, site: str
+) -> None:
+    link = credentials.grant(
+        scope="gallery",
+        target=gallery.public_id,
+        now=timezone.now(),
+        holder_label="Ana",
+        holder_email="ana@agency.test",
+    )
+    theirs = browser.new_context(base_url=site, locale="en-GB")  # another person, another browser
+    page = theirs.new_page()
+    page.goto(link.url)
+    expect(page.get_by_role("heading", name="Pictures of Ada Example")).to_be_visible()
+    expect(page.get_by_text("Ask for a change")).to_have_count(0)
+    Gallery.objects.filter(pk=gallery.pk).update(finals_expire_at=timezone.now() - timedelta(days=1))
+    page.reload()
+    expect(page.get_by_role("heading", name="These pictures are not here now")).to_be_visible()
+    expect(page.get_by_role("button", name="Bring them back")).to_have_count(0)
+    theirs.close()
+
+
+def test_what_was_erased_says_so_and_whom_to_ask(
+    page: Page, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Gallery.objects.filter(pk=gallery.pk).update(finals_expire_at=timezone.now() - timedelta(days=60))
+    monkeypatch.setattr(farewells, "is_gone", lambda _gallery: True)
+    page.reload()
+    expect(page.get_by_role("heading", name="These pictures are erased")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link", name="hello@example.test")).to_be_visible()
+    expect(page.get_by_role("button", name="Bring them back")).to_have_count(0)
 
 
 def test_pictures_whose_time_is_over_come_back_with_one_tap(page: Page, gallery: Gallery) -> None:

@@ -79,6 +79,28 @@ def test_everybody_sees_what_is_theirs(gallery: Gallery, photo: Photo) -> None:
     assert seen(staff_of(Role.ARTIST), rows) == []
 
 
+def test_a_shared_link_sees_no_proof(gallery: Gallery, photo: Photo) -> None:
+    link = credentials.grant(
+        scope="gallery", target=gallery.public_id, now=timezone.now(), holder_email="ana@agency.test"
+    )
+    ana = Browser()
+    ana.get(link.url.removeprefix("http://testserver"))
+    assert seen(ana, of(photo)) == []
+
+
+def test_a_refused_picture_does_not_end_the_session_that_has_just_begun(
+    gallery: Gallery, photo: Photo
+) -> None:
+    browser = client_of(gallery)
+    before = browser.cookies["session"].value
+    link = credentials.grant(scope="gallery", target=gallery.public_id, now=timezone.now())
+    browser.get(link.url.removeprefix("http://testserver"))
+    assert browser.cookies["session"].value != before
+    browser.cookies["session"] = before  # asked for by the page that was open before
+    answer = browser.get(pictures.picture_url(of(photo)[0]))
+    assert (answer.status_code, list(answer.cookies)) == (404, [])
+
+
 @pytest.mark.parametrize(
     "change",
     [

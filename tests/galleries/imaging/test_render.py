@@ -403,4 +403,5 @@ def colourful(height: int, width: int) -> np.ndarray:
     """Every hue from left to right, light to dark from top to bottom."""
     across = np.tile(np.linspace(0, 179, width, dtype=np.uint8), (height, 1))
     down = np.tile(np.linspace(255, 40, height, dtype=np.uint8)[:, None], (1, width))
-    return cv2.cvtColor(np.dstack([across, np.full_like(across, 220), down]), cv2.COLOR_HSV2RGB)
+    hsv = np.dstack([across, np.full_like(across, 220), down])
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
