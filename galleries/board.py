@@ -216,9 +216,12 @@ class Record:
         return round(self.median / timedelta(days=1), 1) if self.median is not None else None
 
 
-def record(*, since: datetime, now: datetime) -> Record:
-    """The on-time rate of all first deliveries since then; what is late and not delivered counts as late."""
+def record(*, since: datetime, now: datetime, until: datetime | None = None) -> Record:
+    """The on-time rate of all first deliveries of shoots since then (and before `until`); what is late and not
+    delivered counts as late."""
     since_then = Gallery.objects.filter(shoot__completed_at__gte=since)
+    if until is not None:
+        since_then = since_then.filter(shoot__completed_at__lt=until)
     late_open = since_then.filter(was_on_time=None, status__in=deadlines.RUNNING, deliver_by__lt=now).count()
     whole = Min("deliveries__delivered_at", filter=Q(deliveries__is_partial=False))
     done = since_then.filter(was_on_time__isnull=False).annotate(span=whole - F("shoot__completed_at"))
@@ -232,7 +235,10 @@ def record(*, since: datetime, now: datetime) -> Record:
     )
 
 
-def causes(*, since: datetime) -> list[tuple[str, int]]:
+def causes(*, since: datetime, until: datetime | None = None) -> list[tuple[str, int]]:
     """Missed promises by their cause, the most frequent first; without one: said so."""
-    rows = Breach.objects.filter(recorded_at__gte=since).values_list("cause").annotate(n=Count("pk"))
+    missed = Breach.objects.filter(recorded_at__gte=since)
+    if until is not None:
+        missed = missed.filter(recorded_at__lt=until)
+    rows = missed.values_list("cause").annotate(n=Count("pk"))
     return sorted(((cause or _("not said yet"), n) for cause, n in rows), key=lambda row: (-row[1], row[0]))

@@ -11,6 +11,7 @@ import io
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -22,6 +23,7 @@ from galleries import deadlines
 from galleries.models import Breach, Delivery, Gallery, LatePolicy
 from studio import alerts, credentials, workdays
 from studio.actors import WORKER, Actor
+from studio.currencies import decimals
 from studio.models import LateWay, Studio
 from studio.outbox import queue_message
 
@@ -257,8 +259,8 @@ def as_csv(breaches: Iterable[Breach]) -> str:
                 f"{row.gallery.delivered_at:%Y-%m-%d %H:%M}" if row.gallery.delivered_at else "",
                 row.cause,
                 row.late_policy,
-                f"{row.late_policy_amount / 100:.2f}",
-                f"{row.late_policy_given_back / 100:.2f}",
+                _whole(row.late_policy_amount, booking.currency),
+                _whole(row.late_policy_given_back, booking.currency),
                 row.late_policy_voucher,
                 booking.currency,
                 row.late_policy_reason,
@@ -266,6 +268,12 @@ def as_csv(breaches: Iterable[Breach]) -> str:
             )
         )
     return out.getvalue()
+
+
+def _whole(amount: int, currency: str) -> str:
+    """Minor units as a number with the currency's decimals: yen have none."""
+    places = decimals(currency)
+    return f"{Decimal(amount).scaleb(-places):.{places}f}"
 
 
 def _plain(value: str) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from galleries import board as boards
-from galleries import breaches, delivery
+from galleries import breaches, delivery, figures
 from galleries.delivery_views import retouchers
 from galleries.models import Breach, Gallery
 from studio.access import staff
@@ -118,6 +118,15 @@ def breach_policy(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, _("Done.") if done else _("It was decided already."))
     return redirect("promise_board")
+
+
+@staff(Role.OWNER)
+@require_GET
+def promise_figures(request: HttpRequest) -> HttpResponse:
+    """How the promise was kept in each of the last twelve months."""
+    answer = HttpResponse(figures.as_csv(now=timezone.now()), content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = 'attachment; filename="promises-by-month.csv"'
+    return answer
 
 
 @staff(Role.OWNER)

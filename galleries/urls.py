@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/galleries/<str:public_id>/deliver", promise_views.deliver, name="deliver"),
     path("desk/breaches/<int:pk>/cause", promise_views.breach_cause, name="breach_cause"),
     path("desk/breaches/<int:pk>/policy", promise_views.breach_policy, name="breach_policy"),
+    path("desk/promises/months.csv", promise_views.promise_figures, name="promise_figures"),
     path("desk/promises/missed.csv", promise_views.breaches_csv, name="breaches_csv"),
     path("desk/galleries/<str:public_id>/assign", delivery_views.assign, name="gallery_assign"),
     path(

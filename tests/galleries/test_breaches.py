@@ -259,6 +259,9 @@ def test_the_books_name_no_client_and_start_no_formula(gallery: Gallery) -> None
     assert rows[0]["cause"] == "'=HYPERLINK(1)"
     assert rows[0]["amount"] == f"{breach.late_policy_amount / 100:.2f}"
     assert not any("Ada" in value for value in rows[0].values())
+    type(gallery.shoot.booking).objects.update(currency="JPY")
+    rows = list(csv.DictReader(io.StringIO(browser.get("/desk/promises/missed.csv").content.decode())))
+    assert rows[0]["amount"] == str(breach.late_policy_amount)  # yen have no hundredths
 
 
 # --- the ways it comes back

@@ -148,7 +148,9 @@ def test_the_board_says_why_and_what_next() -> None:
     assert [line.gallery.pk for line in board.board(now=at(25, 18)).late] == [nothing_yet.pk, at_work.pk]
 
 
-def test_the_record_counts_late_and_undelivered(media_storage: object) -> None:
+def test_the_record_counts_late_and_undelivered(
+    media_storage: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number, hour in enumerate((20, 40, 60, 80)):
         gallery = running(picks=1)
         type(gallery.shoot).objects.filter(pk=gallery.shoot_id).update(completed_at=at(23, 14))
@@ -160,6 +162,15 @@ def test_the_record_counts_late_and_undelivered(media_storage: object) -> None:
     assert (found.delivered, found.on_time, found.percent) == (4, 2, 50)
     assert (found.median, found.nine_in_ten) == (timedelta(hours=40), timedelta(hours=60))
     assert board.causes(since=at(1, 0)) == [("not said yet", 1)]
+    monkeypatch.setattr(timezone, "now", lambda: at(28, 9))
+    owner = Browser()
+    sign_in(owner, make_user(Role.OWNER))
+    rows = owner.get("/desk/promises/months.csv").content.decode().splitlines()
+    assert len(rows) == 14 and rows[1] == "2025-12,0,0,,,,0,"
+    assert rows[12:] == [
+        "2026-11,4,2,50,40.0,60.0,1,1 × not said yet",
+        "all,4,2,50,40.0,60.0,1,1 × not said yet",
+    ]
 
 
 def test_the_badge_is_shown_when_wanted_and_from_twenty_deliveries(media_storage: object) -> None:
