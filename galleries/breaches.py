@@ -62,6 +62,13 @@ def record(
     return breach
 
 
+def new_time(gallery: Gallery) -> datetime | None:
+    """What the client was told when the promise was missed, in the location's own time."""
+    last = gallery.breaches.order_by("-recorded_at").first()
+    zone = ZoneInfo(gallery.shoot.booking.location.zone)
+    return last.new_deliver_by.astimezone(zone) if last and last.new_deliver_by else None
+
+
 def fee_share(booking: Booking) -> int:
     """The late policy of a booking in minor units, rounded half up: a share of the session fee, at most the price."""
     studio = Studio.objects.first()

@@ -25,7 +25,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from bookings.refusals import NotNow
 from bookings.stripe_gateway import GatewayError
 from bookings.tasks import reconcile
-from galleries import deadlines, extra_finals, frames, pictures, proofing, retouching, together
+from galleries import breaches, deadlines, extra_finals, frames, pictures, proofing, retouching, together
 from galleries.frames import Frame
 from galleries.models import Gallery, Note, PauseReason, Photo, Retouch
 from galleries.proofing import ChoosingRefused, ExtrasUnpaid, SelectionClosed
@@ -78,11 +78,15 @@ def proofs(request: HttpRequest, gallery: Gallery, credential: Credential | None
 
 def _promise(gallery: Gallery, *, now: datetime) -> dict[str, object]:
     pause = gallery.pauses.filter(reason=PauseReason.CHOOSING, ended_at=None).first()
+    is_late = gallery.deliver_by is not None and gallery.deliver_by < now
     return {
         "gallery": gallery,
         "sitter": proofing.sitter_of(gallery),
         "zone": gallery.shoot.booking.location.zone,
         "due_at": deadlines.local_promise(gallery),
+        "is_late": is_late,
+        "new_due_at": breaches.new_time(gallery) if is_late else None,
+        "changed": deadlines.was_and_is(gallery),
         "if_answered_at": deadlines.promise_if_answered(gallery, now=now),
         "announced_at": proofing.announced_step_at(pause) if pause else None,
     }

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from galleries import (
     afterwards,
+    breaches,
     deadlines,
     delivery,
     downloads,
@@ -182,7 +183,7 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
         "year_later": year_later.is_wished(sitter) if (sitter := deadlines.sitter_of(found)) else None,
         "zone": zone,
         "is_late": bool(found.deliver_by and found.deliver_by < now),
-        "new_due_at": _new_time(found, zone),
+        "new_due_at": breaches.new_time(found),
         "chosen": found.picks.count(),
         "may_keep": bool(found.finals_expire_at and found.finals_expire_at <= now + afterwards.RENEW_WITHIN),
         "changed": deadlines.was_and_is(found),
@@ -191,12 +192,6 @@ def finals_context(found: Gallery, current: Delivery | None, *, now: datetime) -
         "may_ask_change": not retouching.change_refusal(found, now=now),
         "now": now,
     }
-
-
-def _new_time(found: Gallery, zone: ZoneInfo) -> datetime | None:
-    """What the client was told when the promise was missed."""
-    last = found.breaches.order_by("-recorded_at").first()
-    return last.new_deliver_by.astimezone(zone) if last and last.new_deliver_by else None
 
 
 @require_safe

@@ -504,3 +504,25 @@ def test_a_long_list_is_counted_and_can_be_asked_for_whole() -> None:
     assert (len(found.late), found.counts["late"], found.counts["later"]) == (2, 3, 1)
     assert [line.gallery.pk for line in found.later] == [due_later.pk]
     assert len(board.board(now=at(24, 10), limit=2, whole="late").late) == 3
+
+
+# --- the client who waits
+
+
+def test_the_waiting_client_reads_the_truth_about_a_missed_promise(
+    media_storage: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery, browser = running(), Browser()
+    monkeypatch.setattr(timezone, "now", lambda: at(25, 9))
+    open_link(browser, gallery, now=at(25, 9))
+    page = f"/gallery/{gallery.public_id}/"
+    assert "You have your finished pictures by Wed 25 November, 18:00." in browser.get(page).content.decode()
+    Gallery.objects.filter(pk=gallery.pk).update(deliver_by_was=at(27, 18))
+    shown = browser.get(page).content.decode()
+    assert "Earlier than promised before: the promise was Fri 27 November, 18:00" in shown
+    alarms.sweep(now=at(25, 18))
+    monkeypatch.setattr(timezone, "now", lambda: at(25, 19))
+    shown = browser.get(page).content.decode()
+    assert "We promised your pictures by Wed 25 November, 18:00 and did not keep it." in shown
+    assert "You have them by Thu 26 November, 18:00." in shown
+    assert "You have your finished pictures by" not in shown
