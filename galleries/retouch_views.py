@@ -170,6 +170,7 @@ def _context(request: HttpRequest, retouch: Retouch) -> dict[str, object]:
         "heat": retouching.heat_of(version) if version else None,
         "guard_word": workbench.GUARD_WORDS[version.guard] if version else "",
         "guard_lines": workbench.guard_lines(version.guard_report) if version else [],
+        "draft_notes": workbench.draft_notes(version.operations) if version else [],
         "sliders": _sliders(version),
         "notes": notes,
         "pins": [note for note in notes if note.pin_x is not None],

@@ -272,6 +272,41 @@ NUMBERS = {
     "texture_ratio_p90": gettext_lazy("Skin texture left (90th percentile)"),
 }
 
+# What a draft notes about a frame (imaging.retouch, imaging.jobs), for whoever retouches it.
+DRAFT_NOTES = {
+    "no_face": gettext_lazy(
+        "No face was found in this frame. Only exposure and white balance were set; retouch it by hand."
+    ),
+    "no_models": gettext_lazy(
+        "The face models are not installed here. Only exposure and white balance were set."
+    ),
+    "faces_not_looked_for": gettext_lazy(
+        "This sitter's face may not be outlined. Only exposure and white balance were set."
+    ),
+    "small_face": gettext_lazy(
+        "The face is too small in this frame to retouch it by itself. Only exposure and white balance were set."
+    ),
+    "two_faces": gettext_lazy(
+        "More than one face is in this frame, and each was retouched. Look at all of them."
+    ),
+    "backdrop_not_plain": gettext_lazy(
+        "The backdrop is not plain enough to be evened without touching hair or clothing, so it was left alone."
+    ),
+    "profile_ignored": gettext_lazy("The colour profile in this file cannot be used. It was read as sRGB."),
+    "adobe_rgb_by_camera": gettext_lazy(
+        "This file carries no colour profile. It was read as Adobe RGB, as its camera says."
+    ),
+    "from_preview": gettext_lazy(
+        "This frame was read from the picture its camera put into the RAW file, not from the RAW data."
+    ),
+}
+
+
+def draft_notes(operations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the draft noted about this frame, in words; a note that has none is shown as it stands, never dropped."""
+    noted = [note for operation in operations for note in operation.get("notes", ())]
+    return [str(DRAFT_NOTES.get(note, note.replace("_", " "))) for note in dict.fromkeys(noted)]
+
 
 # kind → what was looked at, what it means when nothing was found, and when something was
 CHECKS: dict[str, tuple[str | Promise, str | Promise, str | Promise]] = {
@@ -318,15 +353,30 @@ class GuardCheck:
     is_blocking: bool
 
 
+IS_GREY = (
+    "black_and_white"  # among the numbers when only the version has no colour (imaging.jobs.BLACK_AND_WHITE)
+)
+BLACK_AND_WHITE = gettext_lazy(
+    "This version is black and white, so there is no skin colour to compare with the picture's."
+)
+
+
+def _findings(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What passed a limit, without what says nothing: in black and white no skin keeps its colour."""
+    is_grey = IS_GREY in report.get("numbers", {})
+    return [each for each in report.get("findings", ()) if not (is_grey and each["kind"] == "colour")]
+
+
 def guard_checks(report: Mapping[str, Any]) -> list[GuardCheck]:
     """What was looked at and what was found, in words; empty when nothing was measured."""
     if not report.get("numbers"):
         return []
-    found = {each["kind"]: each for each in report.get("findings", ())}
+    found = {each["kind"]: each for each in _findings(report)}
+    is_grey = IS_GREY in report["numbers"]
     known = [
         GuardCheck(
             str(name),
-            str(bad if kind in found else good),
+            str(BLACK_AND_WHITE if is_grey and kind == "colour" else bad if kind in found else good),
             kind in found,
             bool(found.get(kind, {}).get("is_blocking")),
         )
@@ -361,8 +411,8 @@ def guard_lines(report: Mapping[str, Any]) -> list[GuardLine]:
             is_finding=True,
             is_blocking=found["is_blocking"],
         )
-        for found in report.get("findings", ())
+        for found in _findings(report)
     ]
-    numbers = report.get("numbers", {})
-    lines += [GuardLine(str(NUMBERS.get(name, name)), f"{value:.3g}") for name, value in numbers.items()]
+    measured = {name: value for name, value in report.get("numbers", {}).items() if name != IS_GREY}
+    lines += [GuardLine(str(NUMBERS.get(name, name)), f"{value:.3g}") for name, value in measured.items()]
     return lines

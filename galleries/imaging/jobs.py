@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -261,17 +261,30 @@ class MeasureOrder:
     look_for_faces: bool = True
 
 
+BLACK_AND_WHITE = "black_and_white"  # in a report's numbers: the final is, its original is not
+GREY = 6  # levels between the channels of a grey pixel after a JPEG's rounding
+
+
 def measure(order: MeasureOrder) -> GuardReport:
-    """The guard's report. A picture that cannot be read is refused: raises Refused."""
+    """The guard's report; a black-and-white final of a colour original is named so. Raises Refused."""
     if not order.look_for_faces:
         return GuardReport(Status.NOT_MEASURED, reason="faces_not_looked_for")
     before, _ = upright_pixels(order.before, MEASURE_EDGE)
     after, _ = upright_pixels(order.after, MEASURE_EDGE)
     measured = guard.measure(before, after)
+    report = measured.report
+    if report.numbers and is_grey(after) and not is_grey(before):
+        report = replace(report, numbers=report.numbers | {BLACK_AND_WHITE: 1.0})
     if order.heat is not None and measured.heat is not None:
         heat = pyvips.Image.new_from_array(np.ascontiguousarray(measured.heat)).copy(interpretation="srgb")
         order.heat.write_bytes(heat.pngsave_buffer(keep="none", compression=4))
-    return measured.report
+    return report
+
+
+def is_grey(image: Image) -> bool:
+    """Whether a picture is black and white: no pixel of a sample has a colour beyond what JPEG leaves."""
+    few = image[::8, ::8].astype(np.int16)
+    return float(np.percentile(few.max(axis=-1) - few.min(axis=-1), 99.5)) <= GREY
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from galleries import jobs, proofing, retouching, workbench
 from galleries.imaging import faces
 from galleries.models import Gallery, Guard, Job, JobKind, Note, Retouch, Version
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus
-from studio import credentials
+from studio import credentials, storage
 from studio.models import Role
 from tests.galleries.framing import ANA, make_photo, store_original
 from tests.galleries.making import make_gallery, make_location, make_user, sign_in
@@ -123,6 +123,81 @@ def test_a_blurred_file_is_blocked_and_says_why(gallery: Gallery, desk: Browser,
     do(desk, retouch, "override", version=2, reason="She asked for <i>porcelain</i>")
     passed = desk.get(reverse("guard_report", args=[retouch.public_id]) + "?version=2").content.decode()
     assert "“Changed at your request: She asked for &lt;i&gt;porcelain&lt;/i&gt;”" in passed
+
+
+@needs_models
+def test_a_draft_says_on_the_desk_what_it_noted(gallery: Gallery, desk: Browser, now: datetime) -> None:
+    """Two people in the frame, and a backdrop that is asked for and not plain."""
+    photo = first(gallery).pick.photo
+    both = BytesIO()
+    grace = Image.open(GRACE_HOPPER).convert("RGB")
+    pair = Image.new("RGB", (2 * grace.width, grace.height))
+    pair.paste(grace, (0, 0))
+    pair.paste(ImageOps.mirror(grace), (grace.width, 0))
+    pair.save(both, "JPEG", quality=92)
+    photo.files.all().delete()
+    room = gallery.shoot.public_id
+    key = storage.random_key(f"s{room}", ".jpg")
+    kept = storage.put(storage.originals(), key, BytesIO(both.getvalue()))
+    photo.files.create(
+        gallery=gallery,
+        format="jpeg",
+        name="DSC_0001.JPG",
+        key=key,
+        size=kept.size,
+        sha256=kept.sha256,
+        crc32=kept.crc32,
+        stored_at=now,
+        checked_at=now,
+    )
+    do(desk, first(gallery), "adjust", backdrop="1")
+    work(now)
+    html = desk.get(reverse("desk_retouch", args=[first(gallery).public_id])).content.decode()
+    assert "More than one face is in this frame, and each was retouched." in html
+    assert "The backdrop is not plain enough to be evened" in html
+
+
+def test_a_note_without_words_of_its_own_is_shown_as_it_stands() -> None:
+    assert workbench.draft_notes([{"recipe": "draft", "notes": ["new_here", "new_here"]}]) == ["new here"]
+    assert workbench.draft_notes([{"recipe": "untouched"}]) == []
+    assert all(str(words).endswith(".") for words in workbench.DRAFT_NOTES.values())
+
+
+@needs_models
+def test_a_black_and_white_version_is_not_said_to_have_other_skin(
+    gallery: Gallery, desk: Browser, now: datetime
+) -> None:
+    work(now)
+    retouch = first(gallery)
+    grey = BytesIO()
+    Image.open(GRACE_HOPPER).convert("L").convert("RGB").save(grey, "JPEG", quality=95)
+    file = SimpleUploadedFile("DSC_0001-bw.jpg", grey.getvalue(), "image/jpeg")
+    desk.post(reverse("retouch_hand_in", args=[retouch.public_id]), {"file": file})
+    work(timezone.now())
+    version = retouch.versions.get(kind=Version.Kind.HAND_MADE)
+    assert version.guard == Guard.PASSED
+    assert "colour" in {found["kind"] for found in version.guard_report["findings"]}
+    there = f"?version={version.number}"
+    desk_page = desk.get(reverse("desk_retouch", args=[retouch.public_id]) + there).content.decode()
+    report = desk.get(reverse("guard_report", args=[retouch.public_id]) + there).content.decode()
+    for html in (desk_page, report):
+        assert "Skin recoloured" not in html
+        assert "black_and_white" not in html
+    assert "This version is black and white" in report
+
+
+def test_recoloured_skin_is_said_of_a_version_in_colour() -> None:
+    found = [{"kind": "colour", "value": 4.0, "limit": 2.2, "is_blocking": False}]
+    report = {"findings": found, "numbers": {"iod": 90.0}}
+    assert [check.is_found for check in workbench.guard_checks(report) if check.name == "Skin colour"] == [
+        True
+    ]
+    assert workbench.guard_lines(report)[0].words == "Skin recoloured"
+    grey = report | {"numbers": {"iod": 90.0, "black_and_white": 1.0}}
+    assert not any(check.is_found for check in workbench.guard_checks(grey))
+    assert [line.words for line in workbench.guard_lines(grey)] == [
+        "Distance between the eyes when it was measured, in pixels"
+    ]
 
 
 @needs_models
