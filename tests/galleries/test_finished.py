@@ -12,6 +12,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from galleries import jobs, proofing, receiving, renditions, retouching, selection_out, watching
+from galleries.imaging import match
+from galleries.imaging.match import SURE
 from galleries.imaging.recipes import GRID
 from galleries.models import FinishedFile, Gallery, Photo, Retouch, Version
 from galleries.retouching import RetouchRefused
@@ -27,8 +29,8 @@ NOW = datetime(2026, 11, 16, 10, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def neighbour(portrait: Image.Image) -> Image.Image:
-    """The next frame of a burst: the same place and light, the person has moved a little."""
+def neighbour(portrait: Image.Image, *, moved_by: float = 0.03) -> Image.Image:
+    """The next frame of a burst: the same place and light, the person has moved a little (a share of the width)."""
     pixels = np.asarray(portrait)
     height, width = pixels.shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -37,8 +39,8 @@ def neighbour(portrait: Image.Image) -> Image.Image:
     )
     moved = cv2.remap(
         pixels,
-        np.float32(xs + near * width * 0.03),
-        np.float32(ys + near * height * 0.015 * np.sin(xs / width * 9)),
+        np.float32(xs + near * width * moved_by),
+        np.float32(ys + near * height * moved_by / 2 * np.sin(xs / width * 9)),
         cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
@@ -200,6 +202,21 @@ def test_what_is_doubtful_waits_in_the_tray_and_one_tap_assigns_it(
     retouching.put_finished_aside(finished_id=unknown.pk, by=ANA, now=NOW)
     assert list(retouching.in_tray(gallery)) == [stranger]
     assert [str(line) for line in complaints()] == []
+
+
+def test_the_next_frame_of_a_burst_is_not_taken_for_the_chosen_one(
+    gallery: Gallery, frames: dict[int, Image.Image]
+) -> None:
+    """Only the first was chosen; what comes back is its neighbour, under no name and under the chosen one's."""
+    near = edited(neighbour(frames[1], moved_by=0.012))
+    pick_of(gallery, 3).delete()
+    gallery.picks.filter(photo__number=3).delete()
+    nameless = bring_back(gallery, "final.jpg", packed(near))
+    misnamed = bring_back(gallery, "IMG_0001-Edit.jpg", packed(near, "TIFF"))
+    assert [row.doubt for row in (nameless, misnamed)] == ["no_match", "unlike"]
+    likeness = match.alike(match.seen(np.asarray(near)), match.seen(np.asarray(frames[1])))
+    assert 0.3 < likeness < SURE - 0.05
+    assert not Version.objects.exists()
 
 
 def test_a_pick_of_another_session_is_refused(gallery: Gallery, frames: dict[int, Image.Image]) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from galleries.imaging.match import CLEAR, SURE
 from galleries.retouching.matching import BOTH, CONTENT, Decision, decide, named
 
 CAMERA = {1: ["img_1234"], 2: ["img_1235"], 3: ["_dsc4181"]}
@@ -61,3 +62,18 @@ def test_the_name_of_a_frame_that_was_not_chosen_is_a_doubt() -> None:
     assert decide(by_name=set(), alike={1: 0.1}, is_name_of_another=True) == Decision(doubt="not_chosen")
     content_says_1 = decide(by_name=set(), alike={1: 0.98}, is_name_of_another=True)
     assert content_says_1 == Decision(doubt="name_against_content")
+
+
+@pytest.mark.parametrize("by_name", [set(), {1}])
+def test_below_the_sure_likeness_a_person_decides(by_name: set[int]) -> None:
+    """A neighbouring frame of a burst looks about 0.7 alike: it must not be taken for the chosen one."""
+    assert SURE == 0.85
+    sure = decide(by_name=by_name, alike={1: SURE})
+    unsure = decide(by_name=by_name, alike={1: SURE - 0.001})
+    assert sure == Decision(1, BOTH if by_name else CONTENT)
+    assert unsure == Decision(doubt="unlike" if by_name else "no_match")
+
+
+def test_a_second_frame_must_be_clearly_less_alike() -> None:
+    assert decide(by_name=set(), alike={1: 0.99, 2: 0.98 - CLEAR}) == Decision(1, CONTENT)
+    assert decide(by_name=set(), alike={1: 0.99, 2: 1.0 - CLEAR}) == Decision(doubt="two_alike")
