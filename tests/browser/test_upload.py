@@ -18,6 +18,7 @@ from playwright.sync_api import Page, Route, expect
 from galleries import jobs
 from galleries.models import Gallery, Photo, PhotoFile, Upload
 from studio.models import Role
+from tests.browser.test_choosing import wait_until
 from tests.galleries.imaging.files import dng
 from tests.galleries.making import make_gallery, make_user, sign_in
 
@@ -129,11 +130,13 @@ def test_after_a_reload_only_what_is_missing_is_sent(desk: Page, worker: None, g
     desk.route("**/uploads/*", lose_the_line)
     desk.set_input_files("[data-files]", files(6))
     expect(desk.locator("[data-frames] .picture")).to_have_count(3, timeout=30_000)
-    expect(desk.locator(".file-state", has_text="Trying again").first).to_be_visible(timeout=10_000)
+    expect(desk.locator(".file-state", has_text="Trying again").first).to_be_visible()
+    # the studio has heard of all six, and none of the three goes through before the page is left
+    wait_until(desk, lambda: Upload.objects.filter(status="receiving").count() == 3, "three are half there")
     shoot(desk, "gallery-lost-line")
-    desk.unroute("**/uploads/*")
     desk.on("dialog", lambda dialog: dialog.accept())
     desk.reload()
+    desk.unroute("**/uploads/*")
     expect(desk.locator("[data-unfinished]")).to_contain_text("3 files did not arrive whole")
     desk.on("request", lambda request: sent.append(1) if request.method == "PATCH" else None)
     desk.set_input_files("[data-files]", files(6))
