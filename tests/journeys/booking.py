@@ -53,14 +53,18 @@ def _instant(slot: Locator) -> datetime:
     return datetime.fromisoformat(slot.get_attribute("data-at") or "")
 
 
-def keep_artists_busy(story: Story, day: date) -> None:
-    """On this day nobody does make-up."""
+def keep_artists_busy(story: Story, offered: list[date]) -> list[date]:
+    """Nobody does make-up on the first day offered, nor within 48 hours: what is left can still be moved for free."""
     zone = ZoneInfo(story.seed.rows["brooklyn"].zone)
-    for key in ("resource mira", "resource jules"):
+    soon = datetime.now(zone).date() + timedelta(days=2)
+    days = [day for day in offered if day <= max(offered[0], soon)]
+    for day in days:
         starts_at = datetime.combine(day, time(0), tzinfo=zone)
-        Busy.objects.create(
-            resource=story.seed.rows[key], starts_at=starts_at, ends_at=starts_at + timedelta(days=1)
-        )
+        for key in ("resource mira", "resource jules"):
+            Busy.objects.create(
+                resource=story.seed.rows[key], starts_at=starts_at, ends_at=starts_at + timedelta(days=1)
+            )
+    return days
 
 
 def hold_first(page: Page) -> datetime:
