@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from galleries import jobs, pictures, renditions, workbench
 from galleries.imaging.recipes import FINAL_FULL, GRID, PROOF, SCREEN
-from galleries.models import Guard, Job, JobKind, Rendition, Version
+from galleries.models import Guard, Job, JobKind, Rendition, Retouch, Version
 from galleries.renditions import clear_strays
 from galleries.retouching.drafts import soften
 from galleries.retouching.rows import (
@@ -111,6 +111,8 @@ def heat_of(version: Version) -> Rendition | None:
 
 @transaction.atomic
 def _report(version: Version, verdict: workbench.Verdict, *, now: datetime) -> None:
+    if not Retouch.objects.filter(pk=version.retouch_id).exists():
+        return  # the pick was taken back while this was measured
     gallery, retouch = locked(version.retouch_id)
     report = verdict.report | {"measured_at": now.isoformat()}
     is_new = Version.objects.filter(pk=version.pk, guard=Guard.WAITING).update(

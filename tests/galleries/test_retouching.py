@@ -49,6 +49,8 @@ class Bench:
 
     def measure(self, before: Path, after: Path, folder: Path):
         self.measured += 1
+        if self.before_return:
+            self.before_return()
         return self.verdict or workbench.Verdict(Guard.PASSED, {"numbers": {"shape_p95": 0.001}})
 
 
@@ -181,6 +183,21 @@ def test_a_pick_taken_back_while_its_draft_is_made_leaves_no_file(gallery: Galle
     bench.before_return = reopened
     retouching.make_draft(job, NOW)
     assert (derived(), Retouch.objects.filter(pk=retouch.pk).exists()) == (set(), False)
+
+
+def test_a_pick_taken_back_while_it_is_measured_ends_the_measuring(gallery: Gallery, bench: Bench) -> None:
+    retouch = first(gallery)
+    retouching.make_draft(Job.objects.filter(kind=JobKind.DRAFT, retouch=retouch).get(), NOW)
+    job = Job.objects.filter(kind=JobKind.MEASURE, version__retouch=retouch).get()
+
+    def reopened() -> None:
+        proofing.reopen_selection(gallery_id=gallery.pk, by=ANA, now=NOW)
+        proofing.unpick(photo_id=retouch.pick.photo_id, by=ANA, now=NOW)
+
+    bench.before_return = reopened
+    retouching.measure(job, NOW)  # raises nothing
+    assert bench.measured == 1
+    assert not Version.objects.filter(retouch_id=retouch.pk).exists()
 
 
 def test_taking_a_drafted_pick_back_deletes_its_versions_and_files(
