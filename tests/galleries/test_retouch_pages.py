@@ -17,7 +17,7 @@ from galleries import jobs, proofing, retouching, workbench
 from galleries.imaging import faces
 from galleries.models import Gallery, Guard, Job, JobKind, Note, Retouch, Version
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus
-from studio import credentials, storage
+from studio import credentials
 from studio.models import Role
 from tests.galleries.framing import ANA, make_photo, store_original
 from tests.galleries.making import make_gallery, make_location, make_user, sign_in
@@ -126,30 +126,18 @@ def test_a_blurred_file_is_blocked_and_says_why(gallery: Gallery, desk: Browser,
 
 
 @needs_models
-def test_a_draft_says_on_the_desk_what_it_noted(gallery: Gallery, desk: Browser, now: datetime) -> None:
+def test_a_draft_says_on_the_desk_what_it_noted(
+    gallery: Gallery, desk: Browser, now: datetime, tmp_path: Path
+) -> None:
     """Two people in the frame, and a backdrop that is asked for and not plain."""
     photo = first(gallery).pick.photo
-    both = BytesIO()
     grace = Image.open(GRACE_HOPPER).convert("RGB")
     pair = Image.new("RGB", (2 * grace.width, grace.height))
     pair.paste(grace, (0, 0))
     pair.paste(ImageOps.mirror(grace), (grace.width, 0))
-    pair.save(both, "JPEG", quality=92)
+    pair.save(tmp_path / "both.jpg", quality=92)
     photo.files.all().delete()
-    room = gallery.shoot.public_id
-    key = storage.random_key(f"s{room}", ".jpg")
-    kept = storage.put(storage.originals(), key, BytesIO(both.getvalue()))
-    photo.files.create(
-        gallery=gallery,
-        format="jpeg",
-        name="DSC_0001.JPG",
-        key=key,
-        size=kept.size,
-        sha256=kept.sha256,
-        crc32=kept.crc32,
-        stored_at=now,
-        checked_at=now,
-    )
+    store_original(photo, now=now, path=tmp_path / "both.jpg")
     do(desk, first(gallery), "adjust", backdrop="1")
     work(now)
     html = desk.get(reverse("desk_retouch", args=[first(gallery).public_id])).content.decode()
