@@ -4,7 +4,8 @@ An offer is a held booking with its own expiry, so the time it names belongs to 
 they take it, pass it on or let it lapse; then it is the next one's. Offers are made by a sweep that looks at what is
 free now, not by an event that could be missed: after an outage one run catches up. Never at night.
 
-Lock order: Booking, Resources, WaitingPlace, WaitingOffer.
+Lock order: Booking, Resources, WaitingPlace, WaitingOffer. Whoever acts on a standing offer locks its Booking first;
+who holds another Booking already (`booked`) does not wait for it, and leaves the place to the sweep.
 """
 
 import logging
@@ -15,6 +16,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from bookings import availability, holds
@@ -27,7 +29,7 @@ from bookings.statuses import BookingStatus, OfferStatus, WaitingStatus
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor
 from studio.models import Location
-from studio.transitions import MoveRefused, begin, move
+from studio.transitions import HasStatus, MoveRefused, begin, move
 
 log = logging.getLogger(__name__)
 
@@ -111,24 +113,38 @@ def leave(*, place_id: int, by: Actor, now: datetime) -> bool:
     """Give the place up; a time that is offered to it is free again. False if it had ended before."""
     for _try in range(3):  # an offer made between looking and locking is looked at once more
         with transaction.atomic():
-            seen = _standing_offer(place_id)
-            if seen is not None:
-                Booking.objects.select_for_update(of=("self",)).get(pk=seen.booking_id)
-            place = WaitingPlace.objects.select_for_update(of=("self",)).get(pk=place_id)
-            if _standing_offer(place_id) != seen:
+            locked = _locked(place_id)
+            if locked is None:
                 continue
+            place, offer = locked
             if place.status not in LIVE:
                 return False
-            if seen is not None:
-                _end_offer(seen, "decline", by=by, now=now)
             move(WaitingPlace, place_id, "leave", by=by, now=now)
+            if offer is not None:
+                _end_offer(offer, "decline", by=by, now=now)
             outbox.cancel_messages(about=place, now=now, by=by)
             return True
     raise NotNow(_("Somebody is changing this at the same moment. Please try again."))
 
 
-def _standing_offer(place_id: int) -> WaitingOffer | None:
-    return WaitingOffer.objects.filter(place=place_id, status__in=STANDING_OFFER).first()
+def _locked(place_id: int, *, is_waiting: bool = True) -> tuple[WaitingPlace, WaitingOffer | None] | None:
+    """A place and its standing offer, with the offered Booking and then the place locked.
+
+    None when the offer came or went between looking and locking, or, unless one waits, when somebody acts on them.
+    """
+    offer = WaitingOffer.objects.filter(place=place_id, status__in=STANDING_OFFER).first()
+    if offer is not None and _lock(Booking, offer.booking_id, is_waiting=is_waiting) is None:
+        return None
+    place = _lock(WaitingPlace, place_id, is_waiting=is_waiting)
+    if place is None:
+        return None
+    is_as_seen = offer == WaitingOffer.objects.filter(place=place_id, status__in=STANDING_OFFER).first()
+    return (place, offer) if is_as_seen else None
+
+
+def _lock[M: HasStatus](model: type[M], pk: int, *, is_waiting: bool) -> M | None:
+    rows = model._default_manager.select_for_update(of=("self",), skip_locked=not is_waiting)
+    return rows.filter(pk=pk).first()
 
 
 # --- offering -----------------------------------------------------------------------------------------------
@@ -282,13 +298,13 @@ def pass_on(*, offer_id: int, by: Actor, now: datetime) -> bool:
         offer.refresh_from_db()
         if offer.status not in STANDING_OFFER or booking.status != BookingStatus.HELD:
             return False
-        _end_offer(offer, "decline", by=by, now=now)
         move(WaitingPlace, offer.place_id, "wait_on", by=by, now=now)
+        _end_offer(offer, "decline", by=by, now=now)
         return True
 
 
 def _end_offer(offer: WaitingOffer, verb: str, *, by: Actor, now: datetime) -> None:
-    """End a standing offer whose Booking is locked; what it held is free again."""
+    """End a standing offer whose Booking and place are locked; what it held is free again."""
     move(WaitingOffer, offer.pk, verb, by=by, now=now)
     holds.release(booking_id=offer.booking_id, by=by, now=now)
     outbox.cancel_messages(about=offer.place, now=now, names=["waiting_offer"], by=by)
@@ -321,11 +337,11 @@ def _settle(offer: WaitingOffer, booking: Booking, *, now: datetime) -> bool:
     if offer.status not in STANDING_OFFER:
         return False
     if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REQUESTED):
-        move(WaitingOffer, offer.pk, "book", by=WORKER, now=now)
         move(WaitingPlace, offer.place_id, "book", by=WORKER, now=now)
+        move(WaitingOffer, offer.pk, "book", by=WORKER, now=now)
         return True
-    move(WaitingOffer, offer.pk, "lapse", by=WORKER, now=now)
     place = move(WaitingPlace, offer.place_id, "wait_on", by=WORKER, now=now)
+    move(WaitingOffer, offer.pk, "lapse", by=WORKER, now=now)
     if place is not None and _is_silent(place):
         _end(place, "waiting_silent", now=now)
     return True
@@ -365,10 +381,13 @@ def _end(place: WaitingPlace, message: str, *, now: datetime) -> bool:
 def booked(*, booking: Booking, by: Actor, now: datetime) -> None:
     """A booking stands: the place it was offered to has what it waited for, and so has every other place of the
     same person for the same session. Called with the Booking locked."""
-    offer = WaitingOffer.objects.filter(booking=booking).select_related("place").first()
+    offer = WaitingOffer.objects.filter(booking=booking).first()
     if offer is not None and offer.status != OfferStatus.DECLINED:
+        if offer.status in STANDING_OFFER:
+            move(WaitingPlace, offer.place_id, "book", by=by, now=now)
+        else:  # late money: the place may be offered another time by now
+            _leave_the_line(offer.place_id, by=by, now=now)
         move(WaitingOffer, offer.pk, "book", by=by, now=now)
-        _leave_the_line(offer.place, by=by, now=now)
     payer = booking.payer
     if payer is None:
         return
@@ -378,20 +397,45 @@ def booked(*, booking: Booking, by: Actor, now: datetime) -> None:
         session_type=booking.session_type_id,
         status__in=LIVE,
     )
-    for place in others.order_by("pk"):
-        if _leave_the_line(place, by=by, now=now):
-            _write("waiting_booked", place, once=f"waiting_booked:{place.pk}", now=now)
+    for place_id in list(others.order_by("pk").values_list("pk", flat=True)):
+        _leave_the_line(place_id, message="waiting_booked", by=by, now=now)
 
 
-def _leave_the_line(place: WaitingPlace, *, by: Actor, now: datetime) -> bool:
-    """Another time that was offered meanwhile goes to the next."""
-    offered = _standing_offer(place.pk)
+def end_booked(*, now: datetime) -> int:
+    """End the places `booked` left alone because somebody was acting on them at that moment. Returns how many."""
+    stands = Booking.objects.filter(
+        status=BookingStatus.CONFIRMED,
+        confirmed_at__gte=OuterRef("created_at"),
+        session_type=OuterRef("session_type"),
+        payer__email__iexact=OuterRef("client__email"),
+        payer__name__iexact=OuterRef("client__name"),
+    )
+    has_booked = Exists(stands) | Q(offers__status=OfferStatus.BOOKED)
+    ended = 0
+    for place_id in WaitingPlace.objects.filter(has_booked, status__in=LIVE).values_list("pk", flat=True):
+        with transaction.atomic():
+            ended += _leave_the_line(place_id, message="waiting_booked", by=WORKER, now=now)
+    return ended
+
+
+def _leave_the_line(place_id: int, *, message: str = "", by: Actor, now: datetime) -> bool:
+    """The place is over; another time that was offered meanwhile goes to the next. False if it had ended before.
+
+    Who calls this may hold another Booking, so nothing is waited for: two bookings of one person that are confirmed
+    at the same moment would wait for each other.
+    """
+    locked = _locked(place_id, is_waiting=False)
+    if locked is None:
+        return False
+    place, offered = locked
+    if place.status not in LIVE:
+        return False
+    move(WaitingPlace, place_id, "book", by=by, now=now)
     if offered is not None:
         _end_offer(offered, "decline", by=by, now=now)
-    try:
-        return move(WaitingPlace, place.pk, "book", by=by, now=now) is not None
-    except MoveRefused:  # it had left or ended
-        return False
+    if message:
+        _write(message, place, once=f"{message}:{place_id}", now=now)
+    return True
 
 
 # --- bells and letters --------------------------------------------------------------------------------------
@@ -400,6 +444,7 @@ def _leave_the_line(place: WaitingPlace, *, by: Actor, now: datetime) -> bool:
 def sweep(*, now: datetime) -> None:
     """Settle, end and offer, in this order: what lapsed a moment ago goes to the next."""
     lapse_due(now=now)
+    end_booked(now=now)
     end_past(now=now)
     offer_due(now=now)
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from bookings import checkout, holds, lifecycle, waiting
+from bookings.invariants import offers_that_hold_nothing
 from bookings.models import Booking, Claim, WaitingOffer, WaitingPlace
 from bookings.refusals import DetailsRefused, HoldOver, NotOffered
 from bookings.statuses import BookingStatus, OfferStatus, WaitingStatus
@@ -191,6 +192,46 @@ def test_booking_elsewhere_frees_the_offered_time(kind, place):
     assert (waits.status, offered.status) == (WaitingStatus.BOOKED, BookingStatus.CANCELLED)
     assert not Claim.objects.filter(booking=offered, is_active=True).exists()
     assert Message.objects.filter(name="waiting_booked").count() == 1
+
+
+def person_with_an_offer_who_booked(kind, place, monkeypatch, meanwhile):
+    """Ada's other booking is confirmed at the moment at which `meanwhile` happens to her place."""
+    waits, thursday = join(kind, place, "Ada"), at(10, on=TUESDAY + timedelta(days=2))
+    booking = factories.booking(
+        session_type=kind, at=place, status="held", starts_at=thursday, payer=waits.client, now=NOON
+    )
+    lock = waiting._lock
+
+    def one_is_faster(model, pk, **how):
+        monkeypatch.setattr(waiting, "_lock", lock)
+        return meanwhile(model, pk, **how)
+
+    monkeypatch.setattr(waiting, "_lock", one_is_faster)
+    lifecycle.confirm(booking_id=booking.pk, by=Actor(ActorKind.USER, 1, "Owner"), now=NOON)
+    return waits
+
+
+def test_a_place_somebody_acts_on_is_left_to_the_sweep(kind, place, monkeypatch):
+    waits = person_with_an_offer_who_booked(kind, place, monkeypatch, lambda *_, **__: None)
+    waits.refresh_from_db()
+    assert waits.status == WaitingStatus.WAITING
+    waiting.sweep(now=NOON + timedelta(minutes=1))
+    waits.refresh_from_db()
+    assert (waits.status, WaitingOffer.objects.count()) == (WaitingStatus.BOOKED, 0)
+    assert Message.objects.filter(name="waiting_booked").count() == 1
+
+
+def test_an_offer_made_while_its_place_is_being_ended_holds_nothing(kind, place, monkeypatch):
+    def offered_first(model, pk, **_how):
+        assert waiting.offer_due(now=NOON) == 1
+        return model.objects.get(pk=pk)
+
+    waits = person_with_an_offer_who_booked(kind, place, monkeypatch, offered_first)
+    assert list(offers_that_hold_nothing(NOON)) == []
+    waiting.sweep(now=NOON + timedelta(minutes=1))
+    waits.refresh_from_db()
+    assert (waits.status, WaitingOffer.objects.get().status) == (WaitingStatus.BOOKED, OfferStatus.DECLINED)
+    assert WaitingOffer.objects.get().booking.status == BookingStatus.CANCELLED
 
 
 def test_three_silent_offers_end_a_place_and_say_so(kind, place):

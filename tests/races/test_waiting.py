@@ -2,11 +2,14 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
 
-from bookings import holds, waiting
+from bookings import holds, lifecycle, waiting
 from bookings.models import Booking, Claim, WaitingOffer, WaitingPlace
 from bookings.statuses import BookingStatus
 from studio.actors import Actor, ActorKind
@@ -131,3 +134,36 @@ def test_taking_and_lapsing_at_the_same_moment_agree(kind, place, real_connectio
         assert (offer.status, status) == ("lapsed", BookingStatus.EXPIRED)
     else:
         assert (offer.status, status) == ("taken", BookingStatus.HELD)
+
+
+def two_bookings_of_one_person(kind, place, real_connections, monkeypatch):
+    """Ada waits in two lines and is offered a time in both; both are confirmed at the same moment."""
+    for days in (4, 5):
+        join(kind, place, "Ada", days=days)
+    assert waiting.offer_due(now=NOON) == 2
+    together, booked = Barrier(2), waiting.booked
+
+    def when_both_hold_their_booking(**facts):
+        together.wait(timeout=30)
+        booked(**facts)
+
+    monkeypatch.setattr(waiting, "booked", when_both_hold_their_booking)
+    held = Booking.objects.filter(status=BookingStatus.HELD).values_list("pk", flat=True)
+    confirm = partial(lifecycle.confirm, by=Actor(ActorKind.USER, 1, "Owner"), now=NOON)
+    return real_connections.run([partial(confirm, booking_id=pk) for pk in held])
+
+
+def test_two_bookings_of_one_person_do_not_wait_for_each_other(kind, place, real_connections, monkeypatch):
+    assert two_bookings_of_one_person(kind, place, real_connections, monkeypatch) == [True, True]
+    assert list(WaitingOffer.objects.values_list("status", "place__status")) == [("booked", "booked")] * 2
+
+
+def test_two_bookings_of_one_person_that_wait_for_each_other_deadlock(
+    kind, place, real_connections, monkeypatch
+):
+    """The control: whoever waits for another Booking while holding one can wait for ever."""
+    lock = waiting._lock
+    monkeypatch.setattr(waiting, "_lock", lambda model, pk, **_how: lock(model, pk, is_waiting=True))
+    answers = two_bookings_of_one_person(kind, place, real_connections, monkeypatch)
+    fallen = [answer for answer in answers if isinstance(answer, OperationalError)]
+    assert [type(error.__cause__) for error in fallen] == [DeadlockDetected]
