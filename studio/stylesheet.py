@@ -1,4 +1,4 @@
-"""One stylesheet over the wire, many files in the source.
+"""One stylesheet over the wire, many files in the source; scripts that import each other by their hashed names.
 
 `static/css/likeness.css` lists its parts with `@import … layer(…)`, which browsers follow as it stands: nothing is
 built while developing. `collectstatic` writes the parts into it before it is hashed and compressed, so production
@@ -28,7 +28,13 @@ def bundle(entry: str, read: Any) -> str:
 
 
 class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """WhiteNoise's storage that sends our stylesheet as one file."""
+    """WhiteNoise's storage that sends our stylesheet as one file.
+
+    A script's imports are written with their hashed names too: without that a browser keeps the old `marks.js` beside
+    a new `proofs.js` after an update, and asks for it again with every page.
+    """
+
+    support_js_module_import_aggregation = True
 
     def post_process(self, paths: dict[str, Any], *args: Any, **options: Any) -> Iterator[Any]:
         if ENTRY in paths and not options.get("dry_run"):

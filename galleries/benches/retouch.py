@@ -1,4 +1,6 @@
-"""`manage.py bench retouch`: CPU seconds of a draft, a draft on the screen and the guard, beside a full-size filter.
+"""`manage.py bench retouch`: CPU seconds of a draft, a slider's answer and the guard, beside a full-size filter.
+
+A slider is answered by a sketch: the first time the picture is read and its face found, then only strengths are moved.
 
 The peer is what a studio would script instead: OpenCV's bilateral filter over the face at full size.
 """
@@ -6,6 +8,7 @@ The peer is what a studio would script instead: OpenCV's bilateral filter over t
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +24,8 @@ from galleries.imaging.recipes import SCREEN
 from galleries.imaging.refusals import Refusal
 from galleries.imaging.render import Rendering
 from galleries.imaging.retouch import DEFAULTS, Region, draft
+from galleries.imaging.sketch import Sketch
+from galleries.workbench import PREVIEW_EDGE
 from studio.benching import BenchOptions, BenchResult, bench
 
 MEGA = 1_000_000
@@ -69,6 +74,7 @@ def _steps(child: Child, source: Path, folder: Path) -> dict[str, float]:
     if isinstance(whole.value, Refusal) or isinstance(made.value, Refusal):
         raise RuntimeError("the bench picture was refused")
     screen = made.value.files[0].path
+    first, moved = _slider(screen)
     shown = child.ask("draft", DraftOrder(screen, folder / "shown.jpg", edge=1400, quality=82), Drafted)
     measured = child.ask("measure", MeasureOrder(source, drafted), GuardReport)
     if isinstance(measured.value, Refusal):
@@ -78,7 +84,19 @@ def _steps(child: Child, source: Path, folder: Path) -> dict[str, float]:
         "draft_24mp_frame": whole.cost.cpu_seconds,
         "draft_on_screen": shown.cost.cpu_seconds,
         "guard": measured.cost.cpu_seconds,
+        "first_slider_answer": first,
+        "moved_slider_answer": moved,
     }
+
+
+def _slider(screen: Path) -> tuple[float, float]:
+    """CPU seconds from the screen rendition to the first answer, and of an answer to one more move."""
+    start = time.process_time()
+    sketch = Sketch(screen, PREVIEW_EDGE)
+    sketch.jpeg(DEFAULTS)
+    first = time.process_time()
+    sketch.jpeg(replace(DEFAULTS, skin=DEFAULTS.skin / 2, under_eye=DEFAULTS.under_eye / 2))
+    return first - start, time.process_time() - first
 
 
 def _correction(source: Path, runs: int) -> tuple[float, float, float]:

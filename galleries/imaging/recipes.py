@@ -67,7 +67,7 @@ def digest(recipe: Recipe, parameters: Mapping[str, object] | None = None) -> st
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-THUMB = Recipe("thumb", 1, Fit.INSIDE, 400, 80)
+THUMB = Recipe("thumb", 2, Fit.INSIDE, 560, 76)
 GRID = Recipe("grid", 1, Fit.INSIDE, 800, 80)
 SCREEN = Recipe("screen", 1, Fit.INSIDE, 2048, 88)  # staff only: the big screen and the retouch desk
 LOUPE = Recipe(

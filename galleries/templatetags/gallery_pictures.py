@@ -59,7 +59,7 @@ def picture(
         shown.width,
         shown.height,
         alt or _("Photo %(number)s") % {"number": photo.number},
-        mark_safe(' fetchpriority="high"' if eager else ' loading="lazy"'),  # noqa: S308 two constants
+        mark_safe(' fetchpriority="high"' if eager else ' loading="lazy" fetchpriority="low"'),  # noqa: S308 two constants
     )
 
 

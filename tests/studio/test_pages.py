@@ -1,6 +1,7 @@
 """The studio's own pages: they render, they are strict, and each way to fail has its page."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -311,6 +312,32 @@ def test_collectstatic_sends_one_stylesheet(settings: Any, tmp_path: Any) -> Non
     assert "@layer parts {" in text
     assert ".button {" in text
     assert text.count("{") == text.count("}")
+
+
+def test_collectstatic_writes_imports_of_scripts_with_their_hashes(settings: Any, tmp_path: Any) -> None:
+    """Every `import … from "./x.js"` names a file that is there, by its hash: an update never mixes old and new."""
+    from django.contrib.staticfiles.finders import FileSystemFinder
+
+    from studio.stylesheet import StaticFiles
+
+    storage = StaticFiles(location=str(tmp_path), base_url="/static/")
+    paths = {}
+    for path, source in FileSystemFinder().list([]):
+        if path.startswith("js/"):
+            with source.open(path) as file:
+                storage.save(path, ContentFile(file.read()))
+            paths[path] = (source, path)
+    assert [name for name, _, done in storage.post_process(paths) if isinstance(done, Exception)] == []
+    imports = 0
+    for path in paths:
+        text = (tmp_path / storage.stored_name(path)).read_text()
+        for name in re.findall(r'^import .*? from "(.+?)"', text, re.MULTILINE):
+            assert re.fullmatch(r"\./\w+\.[0-9a-f]{12}\.js", name)
+            assert (tmp_path / "js" / name).exists()
+            imports += 1
+        plain = (tmp_path / path).read_text()
+        assert re.sub(r"\.[0-9a-f]{12}\.js", ".js", text) == plain  # nothing else was touched
+    assert imports > 10
 
 
 def test_every_part_is_named_in_the_stylesheet_and_carries_no_address() -> None:
