@@ -157,12 +157,15 @@ def send(
     request: HttpRequest,
     body: Body,
     *,
-    gallery: Gallery,
+    gallery: Gallery | None,
     credential: Credential | None,
     may_go_on: MayGoOn,
     now: datetime,
 ) -> HttpResponse | StreamingHttpResponse:
-    """Answer a GET or HEAD for a body: whole, one range, 304 or 416, and record what a client fetched."""
+    """Answer a GET or HEAD for a body: whole, one range, 304 or 416, and record what a client fetched.
+
+    Without a gallery (the owner's copy of somebody's data) there is no client who fetches, and no credential.
+    """
     answer = ranges.answer(
         length=body.length,
         etag=body.etag,
@@ -181,6 +184,7 @@ def send(
         return HttpResponse(status=answer.status, headers=headers, content_type=body.content_type)
     record = None
     if credential is not None:
+        assert gallery is not None
         record = Download.objects.create(
             gallery=gallery,
             credential_id=credential.pk,

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from galleries import cards, renditions
 from galleries.models import (
+    DataCopyFile,
     FinishedFile,
     Gallery,
     Guard,
@@ -21,7 +22,7 @@ from galleries.models import (
     Upload,
     Version,
 )
-from galleries.statuses import FinishedStatus, GalleryStatus, JobStatus, UploadStatus
+from galleries.statuses import CopyStatus, FinishedStatus, GalleryStatus, JobStatus, UploadStatus
 from studio import storage, workdays
 from studio.models import Studio
 from studio.verification import invariant
@@ -133,7 +134,7 @@ def jobs_are_rung(now: datetime) -> Iterator[str]:
 def objects_and_rows_agree(now: datetime) -> Iterator[str]:
     """Objects younger than a minute may still wait for their row, and rows for their object's deletion."""
     yield from _agree("originals", storage.originals(), _original_keys(), _passing_keys(now), now=now)
-    yield from _agree("derived", storage.derived(), _derived_keys(), set(), now=now)
+    yield from _agree("derived", storage.derived(), _derived_keys(), _copies_under_way(), now=now)
     if (cold := storage.archive()) is not None:
         archived = PhotoFile.objects.filter(erased_at=None, expired_at=None, archived_at__isnull=False)
         passing = PhotoFile.objects.filter(erased_at=None, archived_at=None)  # on their way there or back
@@ -172,7 +173,17 @@ def _derived_keys() -> set[str]:
     views = FinishedFile.objects.exclude(thumb_key="").values_list("thumb_key", flat=True)
     looks = Upload.objects.exclude(look_key="").values_list("look_key", flat=True)
     versions = Version.objects.filter(store="derived", erased_at=None).values_list("key", flat=True)
-    return {*made, *covers, *views, *looks, *versions}
+    copied = _own_files().filter(copy__status=CopyStatus.READY).values_list("key", flat=True)
+    return {*made, *covers, *views, *looks, *versions, *copied}
+
+
+def _copies_under_way() -> set[str]:
+    """Files of copies that are being made, or that the sweep still has to take away: their rows come first."""
+    return set(_own_files().exclude(copy__status=CopyStatus.READY).values_list("key", flat=True))
+
+
+def _own_files() -> "QuerySet[DataCopyFile]":
+    return DataCopyFile.objects.filter(store=DataCopyFile.Store.COPY)
 
 
 def _agree(

@@ -12,6 +12,8 @@ from galleries.afterwards_models import YearLater as YearLater
 from galleries.card_models import CameraClock as CameraClock
 from galleries.card_models import Card as Card
 from galleries.card_models import Leak as Leak
+from galleries.dossier_models import DataCopy as DataCopy
+from galleries.dossier_models import DataCopyFile as DataCopyFile
 from galleries.finished_models import CropSpec as CropSpec
 from galleries.finished_models import FinishedFile as FinishedFile
 from galleries.finished_models import PickCrop as PickCrop

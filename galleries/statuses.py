@@ -108,3 +108,21 @@ FINISHED_MOVES = moves(
     assign=({F.MATCHING, F.WAITING, F.PUT_ASIDE}, F.ASSIGNED, "assigned_at"),
     put_aside=({F.MATCHING, F.WAITING}, F.PUT_ASIDE, "put_aside_at"),
 )
+
+
+class CopyStatus(models.TextChoices):
+    WANTED = "wanted", _("Wanted")
+    MAKING = "making", _("Being made")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("Failed")
+    GONE = "gone", _("Removed")
+
+
+Y = CopyStatus
+COPY_MOVES = moves(
+    begin_making=({Y.WANTED}, Y.MAKING, "began_at"),
+    again=({Y.MAKING}, Y.WANTED),  # its worker was lost, or the store did not answer
+    make_ready=({Y.MAKING}, Y.READY, "ready_at"),
+    fail=({Y.MAKING}, Y.FAILED),
+    let_go=({Y.WANTED, Y.MAKING, Y.READY, Y.FAILED}, Y.GONE, "gone_at"),
+)

@@ -7,6 +7,7 @@ from galleries import (
     alarms,
     cards,
     coldstore,
+    copies,
     culling,
     farewells,
     jobs,
@@ -43,6 +44,7 @@ def sweep() -> None:
             workroom.sweep(now=now)
             culling.forget_refused(now=now)
             culling.drop_loupes(now=now)
+            copies.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 
@@ -88,3 +90,10 @@ def bring_back() -> None:
     with only_one("galleries.bring_back") as mine:
         if mine and coldstore.bring_back_next(now=timezone.now()):
             ring(bring_back)
+
+
+@quick_task
+def make_copies() -> None:
+    """Make one copy of everything kept about somebody, ring again if more wait."""
+    if copies.make_next(now=timezone.now()):
+        ring(make_copies)

@@ -4,6 +4,7 @@ from galleries import (
     afterwards_views,
     card_views,
     choosing_views,
+    client_views,
     cover_views,
     crop_views,
     cull_views,
@@ -23,6 +24,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cover.jpg", cover_views.front_picture, name="cover"),
     path("desk/studio/", cover_views.studio_page, name="desk_studio"),
     path("desk/studio/picture", cover_views.set_picture, name="desk_cover"),
+    # a client's page, and what is kept about them
+    path("desk/clients/<str:public_id>/", client_views.client, name="desk_client"),
+    path("desk/clients/<str:public_id>/copy", client_views.client_copy, name="desk_client_copy"),
+    path("desk/clients/<str:public_id>/copy.zip", client_views.client_zip, name="desk_client_zip"),
     path("picture/<str:signed>", pictures.picture, name="picture"),
     path("uploads/", tus.uploads, name="uploads"),
     path("uploads/<str:public_id>", tus.upload, name="upload"),

@@ -210,6 +210,7 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
         "waiting": waits.public_id,
         "resource": resource.public_id,
         "ask": ask.public_id,
+        "person": mine.public_id,
     }
     return World(
         public_ids, EXAMPLES | {"retouch_id": retouch.public_id, "key": address_key(mine.email)}, browsers
@@ -295,6 +296,7 @@ MAY_MISS = {
     "gallery_licence",
     "tray_picture",
     "cover",
+    "desk_client_zip",
     "mfa_view_recovery_codes",
 }
 OURS = sorted(

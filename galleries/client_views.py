@@ -1,0 +1,110 @@
+"""A client's page on the desk: who they are to the studio, and for the owner a copy of everything kept about them."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
+
+from bookings import dossier
+from bookings.models import Client
+from galleries import copies, downloads
+from galleries.models import DataCopy
+from galleries.statuses import CopyStatus
+from studio.access import staff
+from studio.accounts import require, roles_of
+from studio.actors import Actor
+from studio.models import Location, Role
+
+SHOWN = 50  # bookings on the page
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_GET
+def client(request: HttpRequest, public_id: str) -> HttpResponse:
+    """One person or firm: how to reach them, what they booked, and what the owner may do with what is kept."""
+    found, now = _found(public_id), timezone.now()
+    is_owner = Role.OWNER in roles_of(request.user)
+    context = {
+        "client": found,
+        "alike": _alike(found),
+        "bookings": dossier.bookings_of(found)
+        .select_related("session_type", "location", "payer")
+        .prefetch_related("shoots__sitter")
+        .order_by("-starts_at")[:SHOWN],
+        "galleries": copies.galleries_of(found)
+        .select_related("shoot__booking__location")
+        .order_by("-pk")[:SHOWN],
+        "is_owner": is_owner,
+        "zone": _zone(),
+        **(_copy_of(found, now=now) if is_owner else {}),
+    }
+    return render(request, "galleries/client.html", context)
+
+
+@staff(Role.OWNER)
+@require_http_methods(["GET", "POST"])
+def client_copy(request: HttpRequest, public_id: str) -> HttpResponse:
+    """How far the copy is, for the page that waits for it; POST asks for a new one."""
+    found, now = _found(public_id), timezone.now()
+    if request.method == "GET":
+        return render(
+            request,
+            "galleries/_client_copy.html",
+            {"client": found, "zone": _zone(), **_copy_of(found, now=now)},
+        )
+    try:
+        copies.want(client_id=found.pk, by=Actor.user(require(request)), now=now)
+    except copies.NoCopy as why:
+        messages.warning(request, str(why))
+    return redirect("desk_client", public_id)
+
+
+@staff(Role.OWNER)
+@require_safe
+def client_zip(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """The copy itself, for the owner, while it lasts. A cut download goes on where it stopped."""
+    found, now = _found(public_id), timezone.now()
+    copy = found.data_copies.filter(status=CopyStatus.READY).first()
+    if copy is None:
+        raise Http404
+    try:
+        body = copies.body_of(copy, now=now)
+    except copies.NoCopy as why:
+        messages.warning(request, str(why))
+        return redirect("desk_client", public_id)
+    if request.method == "GET":
+        DataCopy.objects.filter(pk=copy.pk).update(fetched_at=now)
+    may_go_on = copies.still_there(copy.pk)
+    return downloads.send(request, body, gallery=None, credential=None, may_go_on=may_go_on, now=now)
+
+
+def _found(public_id: str) -> Client:
+    return get_object_or_404(Client, public_id=public_id)
+
+
+def _zone() -> Location | None:
+    """Whose time the page speaks: the first location's."""
+    return Location.objects.order_by("position", "name").first()
+
+
+def _alike(found: Client) -> list[Client]:
+    """Other records of the same address: whoever types an address is not yet that person, so they stay apart."""
+    if not found.email:
+        return []
+    others = Client.objects.filter(email__iexact=found.email).exclude(pk=found.pk)
+    return list(others.order_by("pk")[:SHOWN])
+
+
+def _copy_of(found: Client, *, now: datetime) -> dict[str, Any]:
+    copy = found.data_copies.exclude(status=CopyStatus.GONE).first()
+    if copy is not None and copy.expires_at is not None and copy.expires_at <= now:
+        copy = None
+    return {
+        "copy": copy,
+        "is_making": copy is not None and copy.status in copies.LIVE,
+        "days": copies.LIVES.days,
+    }
