@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import zip_longest
 
 from django.contrib import messages
 from django.db import models
@@ -36,6 +37,7 @@ from studio.background import ring
 from studio.models import Credential, User
 
 USES = (gettext_lazy("LinkedIn"), gettext_lazy("Website"), gettext_lazy("Press"))
+LEAST_ROWS = 3  # of a wish for a change, for those without scripts
 Verb = Callable[[int, str, Actor, datetime], object]
 
 
@@ -414,6 +416,13 @@ def change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpRespons
     now = timezone.now()
     gallery, _actor = _opened(request, public_id, now)
     retouch = get_object_or_404(gallery.retouches, public_id=retouch_id)
+    return _change_page(request, gallery, retouch, now=now)
+
+
+def _change_page(
+    request: HttpRequest, gallery: Gallery, retouch: Retouch, *, now: datetime, sentence: str = ""
+) -> HttpResponse:
+    """The form; after a refusal with its sentence and with every word that was said."""
     look = next((each for each in looks(gallery) if each.retouch.pk == retouch.pk), None)
     if look is None:
         raise Http404
@@ -427,9 +436,18 @@ def change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpRespons
         "refusal": refusal,
         "cost": cost_of_change(gallery, now=now),
         "is_paying": is_paying,
-        "rows": range(1, 4),
+        "sentence": sentence,
+        "rows": _rows_said(request),
     }
-    return render(request, "galleries/retouch_change.html", context)
+    return render(request, "galleries/retouch_change.html", context, status=409 if sentence else 200)
+
+
+def _rows_said(request: HttpRequest) -> list[dict[str, str]]:
+    """What was typed into each row of the form, and empty rows up to three; too many at once are cut with the pins."""
+    fields = ("words", "x", "y")
+    columns = [request.POST.getlist(name)[: retouching.MOST_PINS + 1] for name in fields]
+    rows = [dict(zip(fields, row, strict=True)) for row in zip_longest(*columns, fillvalue="")]
+    return rows + [dict.fromkeys(fields, "")] * (LEAST_ROWS - len(rows))
 
 
 def cost_of_change(gallery: Gallery, *, now: datetime) -> int:
@@ -454,16 +472,17 @@ def pay_change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpRes
 
 @require_POST
 def ask_change(request: HttpRequest, public_id: str, retouch_id: str) -> HttpResponse:
-    """Send the wish for a change."""
+    """Send the wish for a change. A script hears where to go on; a refusal shows the words again."""
     now = timezone.now()
     gallery, by = _opened(request, public_id, now)
     retouch = get_object_or_404(gallery.retouches, public_id=retouch_id)
     try:
         retouching.ask_change(retouch_id=retouch.pk, asked=_asked(request), by=by, now=now)
     except RetouchRefused as refused:
-        messages.warning(request, str(refused))
-        return redirect("gallery_change", public_id, retouch_id)
+        return _change_page(request, gallery, retouch, now=now, sentence=str(refused))
     messages.success(request, _("Thank you. We have your words and get to work."))
+    if "application/json" in request.headers.get("Accept", ""):
+        return JsonResponse({"next": reverse("gallery", args=[public_id])})
     return redirect("gallery", public_id)
 
 

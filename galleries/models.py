@@ -130,6 +130,13 @@ class PauseReason(models.TextChoices):
     BALANCE = "balance", _("The balance is still to be paid")
 
 
+STAFF_PAUSE_REASONS = {
+    PauseReason.CHOOSING: _("The client is choosing"),
+    PauseReason.APPROVING: _("The client is looking at the retouched pictures"),
+    PauseReason.BALANCE: PauseReason.BALANCE.label,
+}
+
+
 class Pause(models.Model):
     """A time the studio waits for the client, for a named reason. The clock stands still from begins_at to ended_at."""
 
@@ -154,6 +161,11 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.gallery}: {self.reason}"
+
+    @property
+    def staff_reason(self) -> str:
+        """The reason as the desk reads it; `get_reason_display` speaks to the client."""
+        return str(STAFF_PAUSE_REASONS[PauseReason(self.reason)])
 
 
 class DeadlineNotice(models.Model):

@@ -9,6 +9,7 @@ a person may override with a recorded reason. Approving orders the finals. Lock 
 from galleries.retouching.approval import approve, approve_shown, show_to_client, silence_ends_at, sweep
 from galleries.retouching.changes import (
     CHANGE_DAYS,
+    MOST_PINS,
     ChangeRefused,
     PinnedWords,
     answer,
@@ -43,6 +44,7 @@ from galleries.retouching.white_balance import known_cast, shoot_cast
 
 __all__ = [
     "CHANGE_DAYS",
+    "MOST_PINS",
     "ChangeRefused",
     "GuardBlocks",
     "GuardStillMeasures",

@@ -68,18 +68,15 @@ def ask_change(*, retouch_id: int, asked: Sequence[PinnedWords], by: Actor, now:
     """Keep what the client wants changed and take the picture back into work. The first round is free.
 
     A round is everything asked before the studio answers with a new version. After a delivery the gallery reopens;
-    what was delivered stays downloadable. Raises ChangeRefused, RetouchRefused when nothing is said.
+    what was delivered stays downloadable. What this round said already is not said twice, so a lost answer or a second
+    tab does no harm. Raises ChangeRefused, RetouchRefused when nothing or far too much is said.
     """
-    asked = [
-        PinnedWords(each.words.strip()[:LONGEST_WORDS], each.pin) for each in asked if each.words.strip()
-    ]
-    if not asked:
-        raise RetouchRefused(_("Say in a few words what you would like changed."))
-    if len(asked) > MOST_PINS:
-        raise RetouchRefused(
-            _("That is more than %(most)d places. Please put some together.") % {"most": MOST_PINS}
-        )
+    asked = _readable(asked)
     gallery, retouch = locked(retouch_id)
+    said = _said_already(retouch)
+    asked = [each for each in asked if each not in said]
+    if not asked:
+        return []
     if refusal := change_refusal(gallery, now=now):
         raise ChangeRefused(refusal)
     if retouch.status not in (RetouchStatus.APPROVED, RetouchStatus.IN_REVIEW, RetouchStatus.CHANGE_ASKED):
@@ -109,6 +106,40 @@ def ask_change(*, retouch_id: int, asked: Sequence[PinnedWords], by: Actor, now:
     after_answer(gallery, by=by, now=now)
     _tell_studio(gallery, retouch, notes, now=now)
     return notes
+
+
+def _readable(asked: Sequence[PinnedWords]) -> list[PinnedWords]:
+    """The rows that say something. Raises RetouchRefused when none does, one is too long, or they are too many."""
+    kept = [
+        PinnedWords(each.words.replace("\r\n", "\n").strip(), each.pin)
+        for each in asked
+        if each.words.strip()
+    ]
+    if not kept:
+        raise RetouchRefused(_("Say in a few words what you would like changed."))
+    if any(len(each.words) > LONGEST_WORDS for each in kept):
+        raise RetouchRefused(
+            _("A wish has at most %(most)d letters. Please make it shorter.") % {"most": LONGEST_WORDS}
+        )
+    if len(kept) > MOST_PINS:
+        raise RetouchRefused(
+            _("That is more than %(most)d places. Please put some together.") % {"most": MOST_PINS}
+        )
+    return kept
+
+
+def _said_already(retouch: Retouch) -> set[PinnedWords]:
+    """What the client said in the round that is in work; nothing once the studio has answered with a version."""
+    if retouch.status in (RetouchStatus.APPROVED, RetouchStatus.IN_REVIEW) or retouch.change_asked_at is None:
+        return set()
+    notes = retouch.pick.photo.notes.filter(is_change_request=True, written_at__gte=retouch.change_asked_at)
+    return {
+        PinnedWords(
+            note.words,
+            (note.pin_x, note.pin_y) if note.pin_x is not None and note.pin_y is not None else None,
+        )
+        for note in notes
+    }
 
 
 @transaction.atomic

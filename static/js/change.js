@@ -1,6 +1,8 @@
-// Asking for a change: a tap on the picture, or "Add a pin", makes a pin and its line of words.
+// Asking for a change: a tap on the picture, or "Add a pin", makes a pin and its line of words. What is written is kept
+// on this device until the studio has it, so a lost line, a closed page or a refusal costs no word.
 import { putAt } from "./pins.js";
 
+const PATIENCE = 20000; // milliseconds for an answer on a slow line
 const form = document.querySelector("[data-change]");
 if (form) begin();
 
@@ -8,8 +10,16 @@ function begin() {
   const picture = form.querySelector("[data-picture]");
   const pins = form.querySelector("[data-pins]");
   const rows = form.querySelector("[data-rows]");
+  const sentence = form.querySelector("[data-sentence]");
   const blank = rows.querySelector(".pin-row").cloneNode(true);
-  for (const spare of rows.querySelectorAll("[data-spare]")) spare.remove();
+  for (const field of blank.querySelectorAll("[name]")) field.value = field.defaultValue = "";
+  let made = 0; // rows so far: each field has an id of its own
+  const kept = `change ${form.getAttribute("action")}`;
+
+  const valuesOf = (row) =>
+    Object.fromEntries(["words", "x", "y"].map((name) => [name, row.querySelector(`[name=${name}]`).value]));
+  const wishes = () => [...rows.children].map(valuesOf).filter((wish) => wish.words.trim());
+  const keep = () => wishes().length ? stored("setItem", kept, JSON.stringify(wishes())) : stored("removeItem", kept);
 
   const renumber = () => {
     [...pins.children].forEach((pin, index) => {
@@ -28,15 +38,21 @@ function begin() {
     pin.row.querySelector("[name=y]").value = (pin.at.y * 100).toFixed(2);
   }
 
-  function add(x, y) {
+  function addRow(words = "") {
     const row = blank.cloneNode(true);
-    const number = rows.children.length + 1;
+    const number = ++made;
     for (const field of row.querySelectorAll("[id]")) {
       row.querySelector(`label[for="${field.id}"]`).htmlFor = `${field.name}-pin-${number}`;
       field.id = `${field.name}-pin-${number}`;
     }
-    row.classList.add("is-pinned");
+    row.querySelector("[name=words]").value = words;
     rows.append(row);
+    return row;
+  }
+
+  function add(x, y, words) {
+    const row = addRow(words);
+    row.classList.add("is-pinned");
     const pin = document.createElement("button");
     pin.type = "button";
     pin.className = "pin";
@@ -49,6 +65,7 @@ function begin() {
       pin.remove();
       row.remove();
       renumber();
+      keep();
     });
     pin.addEventListener("keydown", (event) => {
       const step = event.shiftKey ? 0.05 : 0.01;
@@ -56,6 +73,7 @@ function begin() {
       if (!way) return;
       event.preventDefault();
       place(pin, pin.at.x + way[0] * step, pin.at.y + way[1] * step);
+      keep();
     });
     pin.addEventListener("click", () => row.querySelector("textarea").focus());
     pin.addEventListener("pointerdown", (event) => drag(pin, event));
@@ -71,10 +89,51 @@ function begin() {
     };
     pin.addEventListener("pointermove", move);
     for (const name of ["pointerup", "pointercancel"]) {
-      pin.addEventListener(name, () => pin.removeEventListener("pointermove", move), { once: true });
+      pin.addEventListener(name, () => (pin.removeEventListener("pointermove", move), keep()), { once: true });
     }
   }
 
+  function restore() {
+    const shown = wishes(); // after a refusal the page has them
+    rows.replaceChildren();
+    addRow();
+    for (const { words, x, y } of shown.length ? shown : JSON.parse(stored("getItem", kept) ?? "[]")) {
+      if (x !== "" && y !== "") add(x / 100, y / 100, words);
+      else if (rows.firstElementChild.querySelector("textarea").value) addRow(words);
+      else rows.firstElementChild.querySelector("textarea").value = words;
+    }
+  }
+
+  async function send(event) {
+    event.preventDefault();
+    const button = form.querySelector("[data-send]");
+    button.disabled = true;
+    sentence.hidden = true;
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST",
+        body: new FormData(form),
+        headers: { Accept: "application/json" },
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+      if (!answer.ok || !answer.headers.get("content-type").includes("json")) {
+        form.submit(); // the page says why, with the words in it
+        return;
+      }
+      const { next } = await answer.json();
+      stored("removeItem", kept);
+      location.assign(next);
+    } catch {
+      sentence.textContent = form.dataset.offline;
+      sentence.hidden = false;
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  restore();
+  form.addEventListener("input", keep);
+  form.addEventListener("submit", send);
   picture.addEventListener("click", (event) => {
     if (event.target.closest(".pin")) return;
     const box = picture.getBoundingClientRect();
@@ -84,4 +143,13 @@ function begin() {
   const button = form.querySelector("[data-add]");
   button.addEventListener("click", () => add(0.5, 0.4).focus());
   button.hidden = false; // shown once it does something
+}
+
+/** A browser may refuse storage altogether; the form works without. */
+function stored(verb, ...words) {
+  try {
+    return localStorage[verb](...words);
+  } catch {
+    return null;
+  }
 }

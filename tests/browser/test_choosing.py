@@ -279,16 +279,42 @@ def test_a_new_version_appears_by_itself(desk: Page, retouched: Gallery) -> None
 # --- a change with a pin
 
 
-def test_a_client_asks_for_a_change_with_the_keyboard_alone(
-    page: Page, retouched: Gallery, now: datetime
-) -> None:
-    retouch = retouched.retouches.order_by("id")[0]
+@pytest.fixture
+def shown(page: Page, retouched: Gallery, now: datetime) -> Page:
+    """The client's phone on the page that asks for a change of the first picture."""
     for each in retouched.retouches.all():
         retouching.show_to_client(retouch_id=each.pk, version_id=each.versions.get().pk, by=ANA, now=now)
     link = credentials.grant(scope="gallery", target=retouched.public_id, now=now, holder_label="Ada")
     page.set_viewport_size(PHONE)
     page.goto(link.url)
     page.get_by_role("link", name="Change something").first.click()
+    return page
+
+
+def test_a_wish_on_a_lost_line_is_kept_with_its_pins_and_sent_once(shown: Page, retouched: Gallery) -> None:
+    shown.locator("[data-picture]").click(position={"x": 36, "y": 36})
+    shown.keyboard.type("softer light here")
+    shown.context.set_offline(True)
+    shown.get_by_role("button", name="Send to the studio").click()
+    expect(shown.get_by_role("alert")).to_contain_text("Your words are kept on this device")
+    shown.context.set_offline(False)
+    address = shown.url
+    other = shown.context.new_page()  # as after a browser that closed the page
+    other.goto(address)
+    expect(other.get_by_label("At pin 1")).to_have_value("softer light here")
+    expect(other.locator(".pin")).to_have_count(1)
+    other.get_by_role("button", name="Send to the studio").click()
+    expect(other.get_by_text("We have your words")).to_be_visible()
+    shown.get_by_role("button", name="Send to the studio").click()  # the first tab knows nothing of it
+    expect(shown.get_by_text("We have your words")).to_be_visible()
+    note = Note.objects.get(is_change_request=True)
+    assert (note.words, 0.05 < (note.pin_x or 0) < 0.15) == ("softer light here", True)
+    shown.goto(address)
+    expect(shown.get_by_label("What would you like different?")).to_have_value("")
+
+
+def test_a_client_asks_for_a_change_with_the_keyboard_alone(shown: Page, retouched: Gallery) -> None:
+    page, retouch = shown, retouched.retouches.order_by("id")[0]
     page.get_by_role("button", name="Add a pin").focus()
     page.keyboard.press("Enter")
     for _step in range(5):

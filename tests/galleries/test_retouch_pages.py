@@ -400,9 +400,31 @@ def test_an_empty_wish_is_refused_and_a_wild_pin_left_out(looking: Browser, work
     retouch = first(worked)
     address = reverse("gallery_ask_change", args=[worked.public_id, retouch.public_id])
     back = looking.post(address, {"words": [" "], "x": ["5"], "y": ["5"]})
-    assert back.headers["Location"] == reverse("gallery_change", args=[worked.public_id, retouch.public_id])
+    assert back.status_code == 409
+    assert "Say in a few words" in back.content.decode()
+    long = {"words": ["a" * 2001, "<b>second</b>"], "x": ["12.5", ""], "y": ["50", ""]}
+    page = looking.post(address, long).content.decode()
+    assert "at most 2000 letters" in page
+    assert "a" * 2001 in page
+    assert "&lt;b&gt;second&lt;/b&gt;" in page
+    assert 'value="12.5"' in page
+    assert not Note.objects.exists()
     looking.post(address, {"words": ["far out"], "x": ["250"], "y": ["nan"]})
     assert list(Note.objects.values_list("words", "pin_x", "pin_y")) == [("far out", None, None)]
+
+
+def test_words_for_a_round_that_is_used_are_shown_and_not_lost(looking: Browser, worked: Gallery) -> None:
+    retouch = first(worked)
+    worked.status, worked.free_changes_left = GalleryStatus.DELIVERED, 0
+    worked.delivered_at = timezone.now()
+    worked.save()
+    address = reverse("gallery_ask_change", args=[worked.public_id, retouch.public_id])
+    page = looking.post(address, {"words": ["please, the <i>collar</i>"], "x": [""], "y": [""]})
+    html = page.content.decode()
+    assert (page.status_code, html.count("The included change is used")) == (409, 1)
+    assert "Your words, not sent" in html
+    assert "please, the &lt;i&gt;collar&lt;/i&gt;" in html
+    assert_no_inline(html)
 
 
 def test_a_retouch_of_another_gallery_is_not_answered_here(

@@ -571,8 +571,8 @@ def test_one_free_change_with_pins_reopens_the_gallery(gallery: Gallery) -> None
 def test_more_words_in_the_same_round_are_free_and_a_second_round_is_not(gallery: Gallery) -> None:
     retouch = delivered(gallery)
     other = gallery.retouches.order_by("id")[1]
-    for each in (retouch, retouch, other):
-        retouching.ask_change(retouch_id=each.pk, asked=[PinnedWords("please")], by=CLIENT, now=NOW + DAY)
+    for words, each in (("hair", retouch), ("collar", retouch), ("collar", other)):
+        retouching.ask_change(retouch_id=each.pk, asked=[PinnedWords(words)], by=CLIENT, now=NOW + DAY)
     assert Note.objects.filter(is_change_request=True).count() == 3
     for each in (retouch, other):
         version = each.versions.get()
@@ -604,11 +604,25 @@ def test_a_change_says_something_and_not_endlessly(gallery: Gallery) -> None:
         retouching.ask_change(
             retouch_id=retouch.pk, asked=[PinnedWords("  ", (0.5, 0.5))], by=CLIENT, now=NOW
         )
-    many = [PinnedWords("x", (0.5, 0.5))] * 101
+    with pytest.raises(RetouchRefused, match="at most 2000"):
+        retouching.ask_change(retouch_id=retouch.pk, asked=[PinnedWords("x" * 2001)], by=CLIENT, now=NOW)
+    many = [PinnedWords(f"x{number}", (0.5, 0.5)) for number in range(101)]
     with pytest.raises(RetouchRefused, match="more than 100"):
         retouching.ask_change(retouch_id=retouch.pk, asked=many, by=CLIENT, now=NOW)
     retouching.ask_change(retouch_id=retouch.pk, asked=many[:100], by=CLIENT, now=NOW)
     assert Note.objects.count() == 100
+
+
+def test_a_wish_sent_twice_is_one_wish(gallery: Gallery) -> None:
+    make_user("owner")  # type: ignore[arg-type]
+    retouch = delivered(gallery)
+    asked = [PinnedWords("two\r\nlines", (0.25, 0.5)), PinnedWords("lighter")]
+    retouching.ask_change(retouch_id=retouch.pk, asked=asked, by=CLIENT, now=NOW)
+    assert retouching.ask_change(retouch_id=retouch.pk, asked=asked, by=CLIENT, now=NOW) == []
+    assert Note.objects.count() == 2
+    assert Message.objects.filter(name="change_asked").count() == 1
+    gallery.refresh_from_db()
+    assert gallery.free_changes_left == 0
 
 
 def test_the_studio_hears_of_a_change_and_answers_in_place(gallery: Gallery) -> None:
