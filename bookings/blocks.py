@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from bookings import holds
 from bookings.models import Busy, Claim, Resource
 from bookings.people import clean
 from bookings.refusals import NotNow
@@ -21,13 +22,15 @@ def block(
 ) -> Busy:
     """Keep a Resource from being booked for a time. The same block again is the same row.
 
-    Under the Resource's lock, so no booking slips in. Raises NotNow when it is booked in that time (move those first,
-    or mark the Resource away), or when the time makes no sense.
+    Under the Resource's lock, so no booking slips in; holds that have lapsed end here, or late money would seat them
+    on the block. Raises NotNow when it is booked in that time (move those first, or mark the Resource away), or when
+    the time makes no sense.
     """
     if not now - LONGEST < starts_at < ends_at <= starts_at + LONGEST:
         raise NotNow(_("The end must come after the beginning, within two months."))
     with transaction.atomic():
         Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
+        holds.expire_due(now=now, resource_ids=[resource_id])
         taken = (
             Claim.objects.filter(
                 resource=resource_id,
@@ -36,7 +39,6 @@ def block(
                 starts_at__lt=ends_at,
                 ends_at__gt=starts_at,
             )
-            .exclude(booking__status="held", booking__hold_expires_at__lte=now)
             .select_related("resource", "booking__location", "booking__payer")
             .order_by("starts_at")
             .first()

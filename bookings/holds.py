@@ -15,7 +15,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected, ExclusionViolation
 
-from bookings import availability, promising
+from bookings import availability, ledger, promising
 from bookings.availability import Cast, Enquiry, Leeway, Slot
 from bookings.models import Booking, BookingAddOn, Checkout, Claim, Resource, SessionType, Shoot
 from bookings.policy import HOLD
@@ -292,15 +292,15 @@ def _write_add_ons(booking: Booking, cast: Cast, slot: Slot, priced: Quote) -> N
 
 
 def let_go(booking_ids: Sequence[int], *, by: Actor, now: datetime) -> None:
-    """Free what bookings held: their claims, their shoots, their codes and vouchers, their payment pages."""
-    from bookings import codes, vouchers
+    """Free what bookings held: their claims, their shoots, their codes, what was paid so far, their payment pages."""
+    from bookings import codes
 
     if not booking_ids:
         return
     Claim.objects.filter(booking__in=booking_ids, is_active=True).update(is_active=False)
     move_where(Shoot.objects.filter(booking__in=booking_ids), "cancel", by=by, now=now)
     codes.release(booking_ids, now=now)
-    vouchers.take_back_from(booking_ids, now=now)
+    ledger.give_back_unmade(booking_ids, now=now)
     _close_pages_on_commit(booking_ids)
 
 

@@ -97,6 +97,16 @@ def money_not_allocated(now: datetime) -> Iterator[str]:
             yield f"payment {public_id} is allocated to a {what} in another currency"
 
 
+@invariant("I2", "Money for a time that was never given goes back")
+def money_kept_for_nothing(now: datetime) -> Iterator[str]:
+    """A hold that lapsed or was given up keeps nothing: neither what was paid meanwhile nor what came late."""
+    unmade = Booking.objects.filter(status__in=[BookingStatus.EXPIRED, BookingStatus.CANCELLED])
+    unmade = unmade.filter(confirmed_at=None, requested_at=None)
+    kept = unmade.annotate(kept=Sum("allocations__amount")).filter(kept__gt=0)
+    for pk, amount in kept.order_by("pk").values_list("pk", "kept")[:100]:
+        yield f"booking {pk} is over before it stood and keeps {amount}"
+
+
 @invariant("I2", "Vouchers and codes are spent exactly as often as their rows say")
 def vouchers_and_codes(now: datetime) -> Iterator[str]:
     """A voucher's balance equals its payments less what came back; a bought one was paid in full, once."""

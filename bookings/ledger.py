@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Q, Sum
+from django.utils.translation import gettext as _
 
 from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Voucher
-from bookings.statuses import ACTIVE_BOOKING, RefundStatus
-from studio.actors import Actor
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, RefundStatus
+from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
 from studio.transitions import begin
 
@@ -134,6 +135,27 @@ def refund_booking(
     if rows:
         ring_on_commit(send_refunds)
     return rows
+
+
+def give_back_unmade(booking_ids: Sequence[int], *, now: datetime) -> None:
+    """Holds that ended without a booking keep nothing: vouchers have again what they paid, a part that was paid at the
+    desk is to be handed back. With the Bookings locked."""
+    unmade = Booking.objects.filter(
+        Q(status=BookingStatus.EXPIRED)
+        | Q(status=BookingStatus.CANCELLED, confirmed_at=None, requested_at=None),
+        pk__in=booking_ids,
+        allocations__payment__isnull=False,
+    )
+    for booking in unmade.distinct():
+        if kept := balance(booking).kept:
+            refund_booking(
+                booking,
+                amount=kept,
+                reason=_("The booking was not made"),
+                once=f"unmade:{booking.pk}:{int(now.timestamp())}",
+                by=WORKER,
+                now=now,
+            )
 
 
 def write_refund(

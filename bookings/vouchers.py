@@ -6,12 +6,11 @@ lock, and PostgreSQL refuses more than the amount. Lock order: Booking, then the
 """
 
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
 from bookings.ledger import balance, refund_booking, write_payment, write_refund
@@ -235,28 +234,6 @@ def _check(voucher: Voucher | None, booking: Booking, *, now: datetime) -> None:
         raise NotNow(_("This voucher has expired."))
     if voucher.spent >= voucher.amount:
         raise NotNow(_("This voucher has been spent."))
-
-
-def take_back_from(booking_ids: Sequence[int], *, now: datetime) -> None:
-    """Holds that ended without a booking: what a voucher paid for them is on the voucher again."""
-    spent_on = Booking.objects.filter(
-        Q(status=BookingStatus.EXPIRED)
-        | Q(status=BookingStatus.CANCELLED, confirmed_at=None, requested_at=None),
-        pk__in=booking_ids,
-        allocations__payment__method=PaymentMethod.VOUCHER,
-    )
-    for booking in spent_on.distinct():
-        kept = _kept_of_vouchers(booking)
-        if kept:
-            refund_booking(
-                booking,
-                amount=kept,
-                reason=_("The booking was not made"),
-                once=f"unmade:{booking.pk}:{int(now.timestamp())}",
-                by=WORKER,
-                now=now,
-                methods=[PaymentMethod.VOUCHER],
-            )
 
 
 def _kept_of_vouchers(booking: Booking) -> int:

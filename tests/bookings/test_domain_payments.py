@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from bookings import checkout, holds, lifecycle, payments, webhooks
+from bookings import blocks, checkout, holds, lifecycle, payments, webhooks
 from bookings import stripe_gateway as gateway
+from bookings.invariants import money_kept_for_nothing
 from bookings.models import Allocation, Booking, Checkout, Client, Payment, PaymentPlan, Refund
 from bookings.refusals import DetailsRefused, HoldOver, NotNow
 from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus, ShootStatus
@@ -412,6 +413,29 @@ def test_late_money_goes_back_when_the_time_is_gone_and_both_are_told(ready, str
     assert refund.status == RefundStatus.DONE
     assert [found.amount for found in gateway.list_refunds(created_after=now - timedelta(hours=1))] == [18000]
     assert payments.balance(ready) == payments.Balance(price=18000, paid=18000, refunded=18000, due=0)
+    assert_ledger_whole()
+
+
+def test_late_money_is_never_seated_on_a_block(ready, stripe, now):
+    """The hold has lapsed, no sweep has come yet, and the studio blocks the time: it is not the client's any more."""
+    page = open_page(ready, now)
+    stripe.pay(page.session_id)
+    late = now + timedelta(minutes=32)
+    room = ready.claims.earliest("pk").resource_id
+    blocks.block(resource_id=room, starts_at=ready.starts_at, ends_at=ready.ends_at, by=STAFF, now=late)
+    payments.settle_checkout(checkout_id=page.pk, now=late)
+    ready.refresh_from_db()
+    assert (ready.status, ready.claims.filter(is_active=True).count()) == (BookingStatus.EXPIRED, 0)
+    assert Refund.objects.get().amount == 18000
+
+
+def test_a_part_paid_at_the_desk_goes_back_when_the_hold_ends(ready, now):
+    payments.record_by_staff(booking_id=ready.pk, method="cash", amount=5000, by=STAFF, now=now)
+    assert holds.expire_due(now=now + timedelta(minutes=16)) == 1
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.status, refund.payment.method) == (5000, RefundStatus.DUE, "cash")
+    assert payments.balance(ready).kept == 0
+    assert list(money_kept_for_nothing(now)) == []
     assert_ledger_whole()
 
 
