@@ -1,323 +1,315 @@
 """Show: whatever three people do to one calendar at the same moment, nobody is in two places and no money is lost.
 
-A hypothesis state machine draws what up to three connections do side by side, and how the time passes between. After
-each step the judges of `manage.py verify` look: I1 (claims), I2 (ledger), I9 (statuses). The control takes a guard
-away; the same machine has to find it.
+`machine.py` is the day they have; hypothesis draws what they do and how the time passes. After each step the judges of
+`manage.py verify` look: I1 (claims), I2 (ledger), I9 (statuses); at the end of the day everything else it asks.
+
+Each guard has its control: a short story that does harm without it, told with it and without. The slow runs take a
+guard away and let the machine find a story by itself.
 """
 
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, ClassVar
-from uuid import uuid4
+from datetime import timedelta
 
 import pytest
-from django.apps import apps
-from django.db import connection, connections, transaction
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
-from hypothesis.errors import FlakyStrategyDefinition
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
 
-from bookings import checkout, holds, lifecycle, payments
-from bookings.models import Booking, Checkout
-from bookings.refusals import Refused
-from bookings.statuses import BookingStatus, CheckoutStatus
-from studio.actors import STRIPE, Actor, ActorKind
-from studio.models import Credential, Message, StatusChange
-from studio.transitions import MoveRefused, begin
-from studio.verification import invariants
-from tests import factories
+from bookings import blocks, holds, ledger, payments, waiting
+from bookings.availability import Enquiry
+from bookings.models import Booking
+from bookings.seating import open_slots
+from bookings.statuses import BookingStatus
+from studio import transitions
+from tests.races import machine
+from tests.races.machine import Day, Deed, World, empty_the_day
 from tests.races.test_booking import without_constraint
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
-GUEST = Actor(ActorKind.CLIENT)
-STAFF = Actor(ActorKind.USER, 1, "Owner")
-TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)  # 10:00 in Chicago
-STARTS = [TEN + timedelta(minutes=minutes) for minutes in (0, 45, 75, 150)]
-OFF_GRID = timedelta(minutes=7)
-JUDGES = [item for item in invariants() if item.code in ("I1", "I2", "I9") and "gateway" not in item.sentence]
+LONGER_THAN_A_HOLD = timedelta(minutes=32)
+BOUND = 400  # days within which the machine finds what is wrong with a missing guard
 
 
-class Line:
-    """A thread that does what it is given, on a database connection of its own."""
-
-    def __init__(self) -> None:
-        self._given: queue.Queue[Callable[[], object] | None] = queue.Queue()
-        self._done: queue.Queue[object] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def _work(self) -> None:
-        while (call := self._given.get()) is not None:
-            try:
-                self._done.put(call())
-            except (Refused, MoveRefused) as refusal:  # somebody else was first, said in a sentence
-                self._done.put(refusal)
-            except Exception as error:
-                self._done.put(error)
-        connections.close_all()
-
-    def give(self, call: Callable[[], object]) -> None:
-        self._given.put(call)
-
-    def answer(self) -> object:
-        return self._done.get(timeout=30)
-
-    def close(self) -> None:
-        self._given.put(None)
-        self._thread.join(timeout=10)
-
-
-# --- what somebody does -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class World:
-    """The rows of the studio, made once, and three connections."""
-
-    place: Any
-    kinds: list[Any]
-    make_up: Any
-    lines: list[Line]
-
-
-def place(world, now, *, kind, start, with_make_up, reason=""):
-    """A client (or the studio, with a reason, off the grid) takes a time and gives a name; the page is opened."""
-    booking = holds.place(
-        session_type_id=world.kinds[kind].pk,
-        location_id=world.place.pk,
-        add_ons={world.make_up.pk: 1} if with_make_up else {},
-        starts_at=STARTS[start] + (OFF_GRID if reason else timedelta()),
-        form_token=uuid4(),
-        override_reason=reason,
-        by=STAFF if reason else GUEST,
-        now=now,
-    )
-    name = f"Robin {booking.pk}"
-    checkout.take_details(
-        booking_id=booking.pk,
-        name=name,
-        email="robin@client.example",
-        policy_accepted=True,
-        by=GUEST,
-        now=now,
-    )
-    page = Checkout(
-        booking=booking,
-        amount=booking.due_now,
-        currency=booking.currency,
-        status=CheckoutStatus.OPEN,
-        idempotency_key=uuid4().hex,
-        session_id=uuid4().hex,
-        expires_at=now + timedelta(minutes=31),
-        created_at=now,
-    )
-    begin(page, by=STRIPE, now=now)
-
-
-def known(number) -> Booking | None:
-    """One of the bookings there are, by a number that means the same when an example is run again."""
-    pks = list(Booking.objects.order_by("pk").values_list("pk", flat=True))
-    return Booking.objects.get(pk=pks[number % len(pks)]) if pks else None
-
-
-def pay(world, now, *, number):
-    """The bank says that a page is paid: in time, late, or for a booking that is over."""
-    page = Checkout.objects.filter(booking=known(number)).first()
-    if page is not None:
-        payments.receive(checkout_id=page.pk, payment_intent=f"pi_{page.pk}", now=now)
-
-
-def with_booking(verb):
-    """What is done to a booking there is; nothing if there is none."""
-
-    def deed(world, now, *, number, **more):
-        if (booking := known(number)) is not None:
-            verb(booking, now, **more)
-
-    return deed
-
-
-def extend(booking, now):
-    holds.extend(booking_id=booking.pk, until=now + timedelta(minutes=31), by=GUEST, now=now)
-
-
-def release(booking, now):
-    holds.release(booking_id=booking.pk, by=GUEST, now=now)
-
-
-def move(booking, now, *, start, is_staff):
-    by = STAFF if is_staff else Actor(ActorKind.CLIENT, booking.payer_id)
-    lifecycle.move_to(booking_id=booking.pk, starts_at=STARTS[start], by=by, now=now)
-
-
-def cancel(booking, now, *, is_staff):
-    by = STAFF if is_staff else Actor(ActorKind.CLIENT, booking.payer_id)
-    lifecycle.cancel(booking_id=booking.pk, by=by, now=now, full_refund=is_staff)
-
-
-def decide(booking, now, *, takes):
-    verb = lifecycle.confirm if takes else lifecycle.decline
-    if booking.status == BookingStatus.REQUESTED:
-        verb(booking_id=booking.pk, by=STAFF, now=now)
-
-
-def sweep(world, now):
-    holds.expire_due(now=now)
-
-
-numbers, starts, either = st.integers(0, 7), st.integers(0, len(STARTS) - 1), st.booleans()
-
-
-def doing(deed, **arguments):
-    return st.builds(partial, st.just(deed), **arguments)
-
-
-deeds = st.one_of(
-    doing(place, kind=st.integers(0, 1), start=starts, with_make_up=either),
-    doing(place, kind=st.integers(0, 1), start=starts, with_make_up=either, reason=st.just("An old friend")),
-    doing(pay, number=numbers),
-    doing(pay, number=numbers),
-    doing(with_booking(extend), number=numbers),
-    doing(with_booking(release), number=numbers),
-    doing(with_booking(move), number=numbers, start=starts, is_staff=either),
-    doing(with_booking(cancel), number=numbers, is_staff=either),
-    doing(with_booking(decide), number=numbers, takes=either),
-    doing(sweep),
-)
-
-
-SOLD = {"sessiontype", "addon", "requirement", "skill", "resource", "resourcehours"}
-
-
-def empty_the_day() -> None:
-    """A new example begins without bookings, people and history; what is sold stays.
-
-    Without the triggers of foreign keys: emptying everything in any order takes milliseconds, TRUNCATE half a second.
-    """
-    rooms = [*apps.get_app_config("bookings").get_models(), *apps.get_app_config("galleries").get_models()]
-    tables = [row._meta.db_table for row in rooms if row._meta.model_name not in SOLD]
-    tables += [row._meta.db_table for row in (StatusChange, Message, Credential)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute("".join(f'DELETE FROM "{table}";' for table in tables))
-
-
-# --- the machine --------------------------------------------------------------------------------------------
-
-
-class Calendar(RuleBasedStateMachine):
-    """One day of one room, one photographer and one make-up artist."""
-
-    world: ClassVar[World]
-    seen: ClassVar[dict[str, int]] = {}
-
-    @initialize()
-    def open_the_studio(self) -> None:
-        empty_the_day()
-        self.now = factories.NOW
-
-    @rule(together=st.lists(deeds, min_size=1, max_size=3))
-    def people_act(self, together) -> None:
-        lines = self.world.lines[: len(together)]
-        for line, deed in zip(lines, together, strict=True):
-            line.give(partial(deed, self.world, self.now))
-        answers = [line.answer() for line in lines]
-        unexpected = [one for one in answers if isinstance(one, Exception) and not isinstance(one, EXPECTED)]
-        assert unexpected == []
-
-    @rule(minutes=st.sampled_from([1, 10, 16, 32]))
-    def time_passes(self, minutes) -> None:
-        self.now += timedelta(minutes=minutes)
-
-    @invariant()
-    def the_judges_find_nothing(self) -> None:
-        if not hasattr(self, "now"):
-            return
-        assert [line for judge in JUDGES for line in judge.find(self.now)] == []
-
-    def teardown(self) -> None:
-        for status in Booking.objects.values_list("status", flat=True):
-            self.seen[status] = self.seen.get(status, 0) + 1
-
-
-EXPECTED = (Refused, MoveRefused)
+@pytest.fixture
+def day(monkeypatch, media_storage):
+    Day.world = World.made()
+    Day.world.bank.stand_in(monkeypatch)
+    Day.forget()
+    yield Day
+    Day.world.close()
 
 
 def patiently(examples, **more):
-    calm = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(
         max_examples=examples,
-        stateful_step_count=10,
+        stateful_step_count=more.pop("steps", 10),
         deadline=None,
-        suppress_health_check=calm,
+        suppress_health_check=list(HealthCheck),
         database=None,
         **more,
     )
 
 
-@pytest.fixture
-def machine():
-    at = factories.location()
-    factories.crew(at)
-    make_up = factories.add_on()
-    kinds = [
-        factories.session_type(locations=[at], add_ons=[make_up]),
-        factories.session_type(locations=[at], add_ons=[make_up], is_confirmed_by_staff=True),
-    ]
-    Calendar.world = World(at, kinds, make_up, [Line() for _ in range(3)])
-    Calendar.seen = {}
-    yield Calendar
-    for line in Calendar.world.lines:
-        line.close()
-
-
-def run(machine, how) -> None:
-    """Run the machine. A race may end either way; where hypothesis finds its own data flaky by that, run it again."""
+def played(day, how) -> None:
+    """Play the days. A race may end either way; where hypothesis finds its own data flaky by that, play on."""
     for _try in range(4):
-        try:
-            return run_state_machine_as_test(machine, settings=how)
-        except FlakyStrategyDefinition:
-            empty_the_day()
-    return run_state_machine_as_test(machine, settings=how)
+        with suppress(Flaky):
+            return run_state_machine_as_test(day, settings=how)
+    return run_state_machine_as_test(day, settings=how)
 
 
-def test_whatever_three_people_do_nobody_is_in_two_places(machine):
-    run(machine, patiently(25, derandomize=True))
-    assert {BookingStatus.CONFIRMED, BookingStatus.CANCELLED} < set(machine.seen)
+def report(day) -> None:
+    """What was tried and what came of it, for whoever runs it with -s."""
+    print(f"\n{day.days} days, {day.steps} steps, {sum(day.met.values())} deeds; bookings {dict(day.ended)}")
+    for verb in sorted({name.split()[0] for name in day.met}):
+        print(f"  {verb:<14}", {how: day.met[f"{verb} {how}"] for how in ("done", "refused", "nothing")})
+
+
+def takes(who="Ada", start=0, kind=0, goes_on=True):
+    words = {"who": who, "kind": kind, "start": start, "with_make_up": False, "goes_on": goes_on}
+    return Deed(machine.take_a_time, words)
+
+
+def calls(who, start, reason=""):
+    return Deed(machine.book_by_phone, {"who": who, "kind": 0, "start": start, "reason": reason})
+
+
+def joins(who):
+    return Deed(machine.join, {"who": who, "kind": 0})
+
+
+PAYS, PAYS_LATE = Deed(machine.pay, {"booking": 0}), Deed(machine.pay_late, {"late": 0})
+PAYS_HALF = Deed(machine.pay_cash, {"booking": 0, "part": 2})
+BLOCKS = Deed(machine.block, {"whom": 0, "start": 0})
+EXPIRES, OFFERS, LAPSES = Deed(machine.expire, {}), Deed(machine.offer, {}), Deed(machine.lapse, {})
+TAKES_OFFER = Deed(machine.take_offer, {"offered": 0, "goes_on": True})
+PASSES_ON, LEAVES = Deed(machine.pass_on, {"offered": 0}), Deed(machine.leave, {"waits": 0})
+
+# --- the machine --------------------------------------------------------------------------------------------
+
+
+def test_whatever_three_people_do_nobody_is_in_two_places(day):
+    played(day, patiently(15, steps=8, derandomize=True))
+    report(day)
+    assert {BookingStatus.CONFIRMED, BookingStatus.CANCELLED, BookingStatus.EXPIRED} <= set(day.ended)
+
+
+def test_every_deed_can_be_done(day):
+    """A machine whose people are refused everything shows nothing: each deed once, alone, where it should succeed."""
+    hours, move = timedelta(hours=1), Deed(machine.move, {"booking": 0, "start": 3, "is_staff": False})
+    outside = Deed(machine.move_outside, {"booking": 0, "start": 1})
+    cancel = Deed(machine.cancel, {"booking": 0, "is_staff": False})
+    decide = Deed(machine.decide, {"booking": 0, "takes": True})
+    extend, release = Deed(machine.extend, {"booking": 0}), Deed(machine.release, {"booking": 0})
+    unblock = Deed(machine.unblock, {"busy": 0})
+    for deeds in [
+        [takes(), extend, PAYS, move, outside, cancel],
+        [takes(kind=1), PAYS, decide],
+        [calls("Ada", 0), calls("Bea", 3, "A friend")],
+        [BLOCKS, unblock, takes(), PAYS_HALF, release],
+        [takes(), hours, EXPIRES, PAYS_LATE],
+        [joins("Ada"), joins("Bea"), OFFERS, TAKES_OFFER, PAYS],
+        [joins("Ada"), OFFERS, PASSES_ON, OFFERS, 2 * hours, LAPSES, LEAVES],
+    ]:
+        one = day()
+        one.begin()
+        for deed in deeds:
+            if isinstance(deed, timedelta):
+                one.now += deed
+            else:
+                assert one.act(deed)[0], deed
+        assert one.found() == []
+        one.teardown()
+    refused = {name for name in day.met if not name.endswith(" done")}
+    assert (refused, {name.split()[0] for name in day.met}) == (
+        set(),
+        {verb.__name__ for verb in machine.VERBS},
+    )
 
 
 @pytest.mark.slow
-def test_a_thousand_days_of_three_people(machine):
-    run(machine, patiently(1000))
-    assert set(machine.seen) == set(BookingStatus)
+def test_a_thousand_days_of_three_people(day):
+    played(day, patiently(1000))
+    report(day)
+    assert set(day.ended) == set(BookingStatus)
+    assert [verb.__name__ for verb in machine.VERBS if not day.met[f"{verb.__name__} done"]] == []
 
 
-def found_by(machine) -> str:
-    """What the machine has to say within two hundred days. A race need not happen again when it is run again."""
-    try:
-        run(machine, patiently(200, phases=[Phase.generate]))
-    except AssertionError as error:
-        return str(error)
-    except BaseExceptionGroup as flaky:
-        return "\n".join(str(error) for error in flaky.exceptions)
-    return ""
+# --- the guards ---------------------------------------------------------------------------------------------
 
 
-def test_the_machine_finds_that_the_guard_is_gone(machine, monkeypatch):
-    """The control: without the locks and the constraint two people sit on one chair, and the machine sees it."""
-    monkeypatch.setattr(holds, "lock_resources", lambda cast: None)
-    with without_constraint():
-        found = found_by(machine)
-        empty_the_day()
-    assert "overlap on resource" in found
+def one_after_the_other(day, _monkeypatch):
+    day.act(takes("Ada"))
+    day.act(takes("Bea"))
 
 
-def test_the_machine_finds_that_lapsed_holds_keep_their_claims(machine, monkeypatch):
-    """The control of the other half: a booking that is over gives its Resources back."""
-    monkeypatch.setattr(holds, "let_go", lambda *_, **__: None)
-    assert "for a booking that is over" in found_by(machine)
+def look_before_they_write(monkeypatch):
+    """Whoever looks whether a time is free waits until the other has looked, or half a second."""
+    slot, cleaned, together = Enquiry.slot, blocks.clean, threading.Barrier(2)
+
+    def after_both_looked(do, *given):
+        done = do(*given)
+        with suppress(threading.BrokenBarrierError):
+            together.wait(timeout=0.5)
+        return done
+
+    monkeypatch.setattr(Enquiry, "slot", lambda asked: after_both_looked(slot, asked))
+    # A block's reason is cleaned between the look and the write.
+    monkeypatch.setattr(blocks, "clean", lambda reason: after_both_looked(cleaned, reason))
+
+
+def two_at_once(day, monkeypatch):
+    look_before_they_write(monkeypatch)
+    day.act(takes("Ada"), takes("Bea"))
+
+
+def a_client_on_a_block(day, _monkeypatch):
+    day.act(BLOCKS)
+    day.act(takes())
+
+
+def a_client_and_a_block_at_once(day, monkeypatch):
+    look_before_they_write(monkeypatch)
+    day.act(takes(), BLOCKS)
+
+
+def a_hold_that_lapses(day, _monkeypatch):
+    day.act(takes())
+    day.now += LONGER_THAN_A_HOLD
+    day.act(EXPIRES)
+
+
+def money_for_a_time_that_is_gone(day, _monkeypatch):
+    day.act(takes("Ada"))
+    day.now += LONGER_THAN_A_HOLD
+    day.act(takes("Bea"))
+    day.act(PAYS_LATE)
+
+
+def money_in_time(day, _monkeypatch):
+    day.act(takes())
+    day.act(PAYS)
+
+
+def a_part_at_the_desk(day, _monkeypatch):
+    day.act(takes())
+    day.act(PAYS_HALF)
+    day.now += LONGER_THAN_A_HOLD
+    day.act(EXPIRES)
+
+
+def an_offer_that_lapsed(day, _monkeypatch):
+    day.act(joins("Ada"))
+    day.act(OFFERS)
+    day.now += waiting.LONG
+    day.act(EXPIRES)
+    day.act(TAKES_OFFER)
+
+
+def booked_elsewhere(day, _monkeypatch):
+    day.act(joins("Ada"))
+    day.act(OFFERS)
+    day.act(calls("Ada", 3))
+    day.time_passes(minutes=16)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guard of the product: how it is taken away, the story that does harm then, and what the judges say."""
+
+    name: str
+    removed: Callable[[pytest.MonkeyPatch], AbstractContextManager[None]]
+    story: Callable[[Day, pytest.MonkeyPatch], None]
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+def put(
+    where: object, name: str, instead: object
+) -> Callable[[pytest.MonkeyPatch], AbstractContextManager[None]]:
+    """Something else in the place of a function."""
+
+    @contextmanager
+    def removed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(where, name, instead)
+        yield
+
+    return removed
+
+
+def nothing(*_given: object, **_named: object) -> bool:
+    return False
+
+
+def as_the_page_showed_it(asked: Enquiry):
+    """The slot, whoever has taken it since."""
+    return next((slot for slot in open_slots(asked.day()) if slot.starts_at == asked.starts_at), None)
+
+
+no_check, no_lock = put(Enquiry, "slot", as_the_page_showed_it), put(holds, "lock_resources", nothing)
+
+
+def and_no_constraint(removed):
+    """The constraint is the last of two guards: it is seen to be gone where the one before it is gone as well."""
+
+    @contextmanager
+    def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        with without_constraint(), removed(monkeypatch):
+            yield
+            empty_the_day()
+
+    return both
+
+
+def held_for_ever(booking_id, *, now):
+    return Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
+
+
+GUARDS = [
+    Guard("constraint and check", and_no_constraint(no_check), one_after_the_other, "overlap on resource"),
+    Guard("constraint and locks", and_no_constraint(no_lock), two_at_once, "overlap on resource"),
+    Guard("check", no_check, a_client_on_a_block, "lies on block"),
+    Guard("locks", no_lock, a_client_and_a_block_at_once, "lies on block"),
+    Guard("letting go", put(holds, "let_go", nothing), a_hold_that_lapses, "for a booking that is over"),
+    Guard("late money", put(payments, "_come_late", nothing), money_for_a_time_that_is_gone, "and keeps"),
+    Guard("part paid", put(ledger, "give_back_unmade", nothing), a_part_at_the_desk, "and keeps"),
+    Guard("allocation", put(ledger, "_allocate", nothing), money_in_time, "allocated None"),
+    Guard("hold of an offer", put(holds, "held", held_for_ever), an_offer_that_lapsed, "taken after its end"),
+    Guard(
+        "leaving the line",
+        put(waiting, "_leave_the_line", nothing),
+        booked_elsewhere,
+        "its client has booked",
+    ),
+    Guard("status changes", put(transitions, "_record", nothing), money_in_time, "its last change says"),
+]
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=str)
+def test_each_guard_holds_its_story(day, guard, monkeypatch):
+    def told() -> str:
+        one = day()
+        one.begin()
+        with pytest.MonkeyPatch.context() as during:
+            guard.story(one, during)
+        return "\n".join(one.found())
+
+    assert told() == ""
+    with pytest.MonkeyPatch.context() as gone, guard.removed(gone):
+        assert guard.sentence in told()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guard", GUARDS, ids=str)
+def test_the_machine_finds_that_a_guard_is_gone(day, guard):
+    with pytest.MonkeyPatch.context() as gone, guard.removed(gone):
+        while not day.heard and day.days < BOUND:
+            with suppress(AssertionError, BaseExceptionGroup, Flaky):
+                run_state_machine_as_test(day, settings=patiently(BOUND - day.days, phases=[Phase.generate]))
+    print(f"\n{guard.name}: found after {day.days} days, {day.steps} steps: {day.heard[:1]}")
+    assert guard.sentence in "\n".join(day.heard)
