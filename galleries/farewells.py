@@ -8,7 +8,9 @@
 | originals of what was chosen | 36 months after delivery (`Studio.keeps_originals_months`) | by mail, 30 days before |
 
 Telling is a row (`Farewell`) with the day; PostgreSQL refuses one that is erased before it. What changes in between
-(finals kept longer, a gallery taken back into work) calls it off. `manage.py retention` lists what would happen.
+(finals kept longer, a gallery taken back into work) calls it off. A picture that was shown to the wrong client is held
+back until its record is closed: what was leaked has to be there to be looked at; the others go on their day.
+`manage.py retention` lists what would happen.
 """
 
 import logging
@@ -20,7 +22,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from galleries import deadlines
-from galleries.models import Farewell, FarewellKind, Gallery, PhotoFile, Rendition, Version
+from galleries.models import Farewell, FarewellKind, Gallery, Leak, PhotoFile, Rendition, Version
 from galleries.statuses import GalleryStatus
 from studio import credentials, storage
 from studio.models import Studio
@@ -111,10 +113,15 @@ def _untold(rows: "QuerySet[Gallery]", kind: FarewellKind) -> "QuerySet[Gallery]
 
 
 def files_of(gallery: Gallery, kind: FarewellKind) -> Files:
-    """The files of a gallery that go with this kind, without those that are gone already."""
-    originals = PhotoFile.objects.filter(gallery=gallery, erased_at=None, expired_at=None)
-    versions = Version.objects.filter(retouch__gallery=gallery, erased_at=None)
-    made = Rendition.objects.filter(photo__gallery=gallery, erased_at=None)
+    """The files of a gallery that go with this kind, without those that are gone already or held back."""
+    held = held_back(gallery)
+    originals = PhotoFile.objects.filter(gallery=gallery, erased_at=None, expired_at=None).exclude(
+        photo__in=held
+    )
+    versions = Version.objects.filter(retouch__gallery=gallery, erased_at=None).exclude(
+        retouch__pick__photo__in=held
+    )
+    made = Rendition.objects.filter(photo__gallery=gallery, erased_at=None).exclude(photo__in=held)
     if kind == FarewellKind.UNPICKED:
         return Files(
             originals=list(originals.filter(photo__pick=None)),
@@ -134,6 +141,11 @@ def files_of(gallery: Gallery, kind: FarewellKind) -> Files:
     return Files(
         renditions=list(of_versions.filter(deliveries__isnull=False).exclude(pk__in=kept).distinct())
     )
+
+
+def held_back(gallery: Gallery) -> "QuerySet[Leak, int]":
+    """The gallery's photos whose leak is still being looked into: nothing of them goes."""
+    return Leak.objects.filter(photo__gallery=gallery, closed_at=None).values_list("photo", flat=True)
 
 
 # --- telling and erasing
@@ -227,7 +239,10 @@ def replaced(gallery: Gallery, *, now: datetime) -> Farewell | None:
 
 @transaction.atomic
 def erase(*, farewell_id: int, now: datetime) -> bool:
-    """Erase what was told, or call it off where it does not hold any more. False if there was nothing to do."""
+    """Erase what was told, or call it off where it does not hold any more. False if there was nothing to do.
+
+    While pictures are held back it stays open, and the sweeps after take the rest.
+    """
     found = Farewell.objects.values_list("gallery_id", flat=True).get(pk=farewell_id)
     gallery = deadlines.locked(found)
     farewell = Farewell.objects.select_for_update().get(pk=farewell_id)
@@ -239,9 +254,11 @@ def erase(*, farewell_id: int, now: datetime) -> bool:
         return False
     files = files_of(gallery, FarewellKind(farewell.kind))
     _erase(files, FarewellKind(farewell.kind), now=now)
-    farewell.done_at, farewell.files_count, farewell.bytes_count = now, files.count, files.bytes
+    farewell.done_at = None if held_back(gallery).exists() else now
+    farewell.files_count += files.count
+    farewell.bytes_count += files.bytes
     farewell.save(update_fields=["done_at", "files_count", "bytes_count"])
-    return True
+    return bool(files.count)
 
 
 def _holds(gallery: Gallery, kind: FarewellKind, *, now: datetime) -> bool:

@@ -9,8 +9,8 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
-from galleries import afterwards, coldstore, delivery, farewells, invariants
-from galleries.models import Farewell, FarewellKind, Gallery, PhotoFile, Rendition
+from galleries import afterwards, coldstore, delivery, farewells, invariants, leaks
+from galleries.models import Farewell, FarewellKind, Gallery, Leak, PhotoFile, Rendition
 from galleries.statuses import GalleryStatus
 from studio import storage
 from studio.actors import WORKER
@@ -141,6 +141,26 @@ def test_a_gallery_taken_back_into_work_keeps_everything(delivered: Gallery, now
     assert farewells.sweep(now=now + 91 * DAY) == 0
     assert Farewell.objects.get(kind=FarewellKind.UNPICKED).called_off_at == now + 91 * DAY
     assert originals(delivered, expired_at=None) == 4
+
+
+def test_a_leaked_picture_is_held_back_until_its_record_is_closed(delivered: Gallery, now: datetime) -> None:
+    leaked = delivered.photos.filter(pick=None).first()
+    (leak,) = leaks.hide(photo_ids=[leaked.pk], by=WORKER, now=now)
+    farewells.sweep(now=now + 76 * DAY)
+    assert farewells.sweep(now=now + 90 * DAY) == 1
+    assert originals(delivered, photo__pick=None, expired_at=None) == 1
+    kept = PhotoFile.objects.get(photo=leaked)
+    assert storage.exists(storage.originals(), kept.key)
+    assert farewells.sweep(now=now + 120 * DAY) == 0
+    farewell = Farewell.objects.get(kind=FarewellKind.UNPICKED)
+    assert (farewell.done_at, farewell.files_count > 0) == (None, True)
+
+    Leak.objects.filter(pk=leak.pk).update(closed_at=now + 121 * DAY)
+    count = farewell.files_count
+    assert farewells.sweep(now=now + 122 * DAY) == 1
+    farewell.refresh_from_db()
+    assert (farewell.done_at, farewell.files_count > count) == (now + 122 * DAY, True)
+    assert originals(delivered, photo__pick=None, expired_at=None) == 0
 
 
 def test_the_originals_of_what_was_chosen_go_after_three_years(
