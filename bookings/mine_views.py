@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
 from studio import credentials
+from studio.views import dead_link
 
 REMEMBERED = timedelta(days=400)  # after the session; then a mailed link opens it no more
 SHOWN = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED, BookingStatus.CANCELLED)
@@ -48,7 +49,7 @@ def mine(request: HttpRequest, key: str) -> HttpResponse:
     try:
         email = _email_of(request, key, now=now)
     except Http404:
-        return render(request, "studio/dead_link.html", status=404)
+        return dead_link(request, scope="mine", target=key)
     found = bookings_for(email, now=now)
     context = {
         "key": key,

@@ -117,7 +117,10 @@ class AgreementText(models.Model):
 
 
 class Signature(models.Model):
-    """A typed name under one version of one text, for one sitter. Never changed and never taken away."""
+    """A typed name under one version of one text, for one sitter. Never changed and never taken away.
+
+    Only the names go when the person is erased; version, digest and time stay.
+    """
 
     public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
     shoot = models.ForeignKey("bookings.Shoot", models.CASCADE, related_name="signatures")

@@ -37,6 +37,7 @@ from bookings.views import HELD_HERE, WEEK, by_day, summary_of
 from studio import credentials
 from studio.actors import Actor, ActorKind
 from studio.background import ring
+from studio.views import dead_link
 
 PUBLICATION = (ConsentPurpose.PORTFOLIO, ConsentPurpose.SOCIAL, ConsentPurpose.BEFORE_AFTER)
 
@@ -66,7 +67,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
     try:
         found, by = open_booking(request, public_id, now=now)
     except Http404:
-        return render(request, "studio/dead_link.html", status=404)
+        return dead_link(request, scope="booking", target=public_id)
     if found.status == BookingStatus.HELD:
         return _unpaid(request, found)
     if found.status == BookingStatus.EXPIRED:

@@ -22,6 +22,7 @@ from studio.access import staff
 from studio.accounts import require
 from studio.actors import Actor, ActorKind
 from studio.models import Role
+from studio.views import dead_link
 
 
 @require_http_methods(["GET", "POST"])
@@ -99,7 +100,7 @@ def place(request: HttpRequest, public_id: str) -> HttpResponse:
     try:
         found, _by = _opened(request, public_id, now=now)
     except Http404:
-        return render(request, "studio/dead_link.html", status=404)
+        return dead_link(request, scope="waiting", target=public_id)
     is_live = found.status in (WaitingStatus.WAITING, WaitingStatus.OFFERED)
     context = {
         "place": found,

@@ -14,7 +14,7 @@ from bookings.models import Refund
 from bookings.statuses import RefundStatus
 from galleries import deadlines, farewells
 from galleries.models import FarewellKind, Gallery, LatePolicy
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED
 from studio import credentials
 from studio.actors import Actor
 from studio.models import StatusChange
@@ -70,7 +70,7 @@ def warn(*, gallery_id: int, now: datetime) -> bool:
     gallery = deadlines.locked(gallery_id)
     days = _days_to_warn(gallery, now=now)
     sitter = deadlines.sitter_of(gallery)
-    if days is None or sitter is None or gallery.status == GalleryStatus.CANCELLED:
+    if days is None or sitter is None or gallery.status in CLOSED:
         return False
     gallery.expiry_warned = days
     gallery.save(update_fields=["expiry_warned"])

@@ -58,6 +58,8 @@ def no_more_reminders(request: HttpRequest, signed: str) -> HttpResponse:
         client_id = year_later.client_of(signed)
     except BadSignature:
         return render(request, "studio/dead_link.html", status=404)
+    if year_later.is_erased(client_id):
+        return render(request, "studio/erased.html", status=410)
     if request.method == "POST":
         year_later.end(client_id=client_id, now=timezone.now())
     return render(request, "galleries/no_more_reminders.html", {"is_done": request.method == "POST"})

@@ -13,11 +13,11 @@ from django.db.models import F
 
 from galleries import board, risk
 from galleries.models import Gallery
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED, GalleryStatus
 from studio.models import Location
 from studio.promises import Finish, calendar_of, workload
 
-OVER = (GalleryStatus.DELIVERED, GalleryStatus.CANCELLED)
+OVER = (GalleryStatus.DELIVERED, *CLOSED)
 
 
 @workload

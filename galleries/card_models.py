@@ -62,7 +62,9 @@ class Leak(models.Model):
     """
 
     public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
-    photo = models.ForeignKey("galleries.Photo", models.CASCADE, related_name="leaks")
+    photo = models.ForeignKey(
+        "galleries.Photo", models.SET_NULL, null=True, related_name="leaks", help_text="empty: erased since"
+    )
     gallery = models.ForeignKey(
         "galleries.Gallery", models.CASCADE, related_name="leaks", help_text="where it was shown"
     )

@@ -29,7 +29,7 @@ from bookings.statuses import BookingStatus, ShootStatus
 from galleries import cards, clocks, codes, receiving, rights
 from galleries.desk_gallery import upload_line
 from galleries.models import CameraClock, Card, Gallery, Upload
-from galleries.statuses import GalleryStatus, UploadStatus
+from galleries.statuses import CLOSED, UploadStatus
 from studio import storage
 from studio.access import staff
 from studio.actors import Actor
@@ -296,7 +296,7 @@ def _near(place: Location, card: Card | None, lines: list[Upload]) -> "QuerySet[
             shoot__booking__location=place,
             shoot__starts_at__range=(first - TO_CHOOSE_FROM, last + timedelta(days=1)),
         )
-        .exclude(status=GalleryStatus.CANCELLED)
+        .exclude(status__in=CLOSED)
         .select_related("shoot__sitter", "shoot__booking__location")
         .order_by("-shoot__starts_at")[:60]
     )

@@ -24,7 +24,7 @@ from galleries.imaging.refusals import Refusal
 from galleries.models import Card, Gallery, Job, JobKind, Upload
 from galleries.receiving.verbs import forget_bytes
 from galleries.sorting import Belongs, Doubt, FileAway, Frame, Span, Verdict
-from galleries.statuses import GalleryStatus, UploadStatus
+from galleries.statuses import CLOSED, GalleryStatus, UploadStatus
 from galleries.workroom import workroom
 from studio import storage
 from studio.actors import WORKER, Actor, ActorKind
@@ -39,6 +39,10 @@ SLATES_AGO, SLATES_AHEAD = timedelta(days=30), timedelta(days=2)  # older slates
 UNFINISHED = Q(status=UploadStatus.RECEIVING) | Q(status=UploadStatus.CHECKING, gallery=None)
 PICTURE, SIDECAR = "picture", "sidecar"
 MOST_AT_ONCE = 500
+
+
+class ErasedMeanwhile(Exception):
+    """The person a frame was to be given to is erased."""
 
 
 class NotWhole(Exception):
@@ -243,7 +247,7 @@ def _spans(card: Card, frames: Sequence[Frame]) -> list[Span]:
     rows = (
         Shoot.objects.filter(near, booking__location=card.location, gallery__isnull=False)
         .exclude(status__in=[ShootStatus.CANCELLED, ShootStatus.NO_SHOW])
-        .exclude(gallery__status=GalleryStatus.CANCELLED)
+        .exclude(gallery__status__in=CLOSED)
         .select_related("gallery")
     )
     return [span_of(shoot) for shoot in rows]
@@ -276,15 +280,21 @@ def _carry_out(upload: Upload, verdict: Verdict, names: dict[int, Span], *, now:
 
 
 def _assign(upload: Upload, gallery_id: int, *, by: Actor, now: datetime) -> bool:
-    """Hand a file to the checks of its gallery, in the caller's transaction. False if somebody already did."""
+    """Hand a file to the checks of its gallery, in the caller's transaction. False if somebody already did, or if the
+    gallery was erased while we looked: then it waits on as before."""
     values = {"gallery_id": gallery_id, "look_key": "", "doubt": "", "doubt_code": "", "guess_id": None}
-    moved = move(Upload, upload.pk, "assign", by=by, now=now, reason="", **values)
+    try:
+        with transaction.atomic():
+            moved = move(Upload, upload.pk, "assign", by=by, now=now, reason="", **values)
+            gallery = Gallery.objects.get(pk=gallery_id)
+            if gallery.status == GalleryStatus.ERASED:  # asked now that our row keeps it from being closed
+                raise ErasedMeanwhile
+    except ErasedMeanwhile:
+        return False
     if moved is None:
         return False
     _forget_look(upload)
-    jobs.state(
-        JobKind.INTAKE, gallery=Gallery.objects.get(pk=gallery_id), upload=moved, now=now, urgent_at=now
-    )
+    jobs.state(JobKind.INTAKE, gallery=gallery, upload=moved, now=now, urgent_at=now)
     return True
 
 
@@ -338,7 +348,7 @@ def tray(location_ids: Iterable[int]) -> QuerySet[Upload]:
 def assign(*, upload_ids: Iterable[int], gallery_id: int, by: Actor, now: datetime) -> int:
     """A person says where files of the tray belong; their sidecars follow. Returns how many were still there."""
     gallery = Gallery.objects.get(pk=gallery_id)
-    if gallery.status == GalleryStatus.CANCELLED:
+    if gallery.status in CLOSED:
         return 0
     with transaction.atomic():
         locked = _in_tray(upload_ids)

@@ -1,4 +1,4 @@
-"""A client's page on the desk: who they are to the studio, and for the owner a copy of everything kept about them."""
+"""A client's page on the desk: who they are to the studio; for the owner a copy of what is kept, and erasing them."""
 
 from datetime import datetime
 from typing import Any
@@ -7,12 +7,13 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from bookings import dossier
 from bookings.models import Client
-from galleries import copies, downloads
-from galleries.models import DataCopy
+from galleries import copies, downloads, forgetting
+from galleries.models import DataCopy, Erasure
 from galleries.statuses import CopyStatus
 from studio.access import staff
 from studio.accounts import require, roles_of
@@ -40,6 +41,7 @@ def client(request: HttpRequest, public_id: str) -> HttpResponse:
         .order_by("-pk")[:SHOWN],
         "is_owner": is_owner,
         "zone": _zone(),
+        "erasure": Erasure.objects.filter(client=found).first(),
         **(_copy_of(found, now=now) if is_owner else {}),
     }
     return render(request, "galleries/client.html", context)
@@ -80,6 +82,33 @@ def client_zip(request: HttpRequest, public_id: str) -> HttpResponseBase:
         DataCopy.objects.filter(pk=copy.pk).update(fetched_at=now)
     may_go_on = copies.still_there(copy.pk)
     return downloads.send(request, body, gallery=None, credential=None, may_go_on=may_go_on, now=now)
+
+
+@staff(Role.OWNER)
+@require_http_methods(["GET", "POST"])
+def client_erase(request: HttpRequest, public_id: str) -> HttpResponse:
+    """What would go and what would stay, what stands in the way, and the name to be typed; POST begins it."""
+    found, now = _found(public_id), timezone.now()
+    if found.erased_at is not None:
+        return redirect("desk_client", public_id)
+    problems: list[str] = []
+    if request.method == "POST":
+        by, typed = Actor.user(require(request)), request.POST.get("typed", "")[:300]
+        try:
+            forgetting.want(client_id=found.pk, typed=typed, by=by, now=now)
+        except forgetting.NotNow as why:
+            problems = why.reasons
+        else:
+            messages.success(request, _("Their links are closed, and a worker erases everything now."))
+            return redirect("desk_client", public_id)
+    context = {
+        "client": found,
+        "alike": _alike(found),
+        "hindrances": forgetting.hindrances(found, now=now),
+        "preview": forgetting.preview(found, now=now),
+        "problems": problems,
+    }
+    return render(request, "galleries/client_erase.html", context, status=422 if problems else 200)
 
 
 def _found(public_id: str) -> Client:

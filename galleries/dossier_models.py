@@ -1,12 +1,12 @@
-"""Rows of a client's right to their data: copies of everything kept about somebody. Imported by `models`."""
+"""Rows of a client's rights: a copy of everything kept about them, and to be forgotten. Imported by `models`."""
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Client
-from galleries.statuses import COPY_MOVES, CopyStatus
-from studio.models import public_id
+from galleries.statuses import COPY_MOVES, ERASURE_MOVES, CopyStatus, ErasureStatus
+from studio.models import Message, public_id
 from studio.transitions import HasStatus
 
 
@@ -70,3 +70,61 @@ class DataCopyFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Erasure(HasStatus):
+    """A person is forgotten: pictures first, words last, then the letter that says so, and the address with it.
+
+    The row is the work: a worker that is killed anywhere goes on from it, and never begins anything twice. It stays as
+    the record that it was done, and says nothing of who it was.
+    """
+
+    client = models.OneToOneField(Client, models.PROTECT, related_name="erasure")
+    status = models.CharField(max_length=10, choices=ErasureStatus, default=ErasureStatus.WANTED)
+    wanted_at = models.DateTimeField()
+    wanted_by = models.CharField(max_length=200, help_text="the owner who did it")
+    forgotten_at = models.DateTimeField(null=True, help_text="pictures and words were gone")
+    done_at = models.DateTimeField(null=True)
+    letter = models.ForeignKey(
+        Message,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="the last thing that holds the address",
+    )
+    was_told = models.BooleanField(null=True, help_text="whether the letter went out")
+    not_before = models.DateTimeField(help_text="what is waited for may be over then")
+    waits_for = models.CharField(max_length=300, blank=True, help_text="a sentence for the desk")
+    photos_count = models.PositiveIntegerField(default=0)
+    files_count = models.PositiveIntegerField(default=0, help_text="removed from the stores so far")
+
+    moves = ERASURE_MOVES
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["not_before"],
+                condition=Q(status__in=["wanted", "working", "telling"]),
+                name="erasure_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure of client {self.client_id}"
+
+
+class ErasureFile(models.Model):
+    """An object that has to go: written down in the transaction that took its rows away, struck off once it is gone."""
+
+    erasure = models.ForeignKey(Erasure, models.CASCADE, related_name="files")
+    store = models.CharField(max_length=10, help_text="originals, derived or archive")
+    key = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["erasure", "store", "key"], name="one_erasure_of_an_object")
+        ]
+
+    def __str__(self) -> str:
+        return self.key

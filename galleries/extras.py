@@ -11,6 +11,7 @@ from bookings.models import Booking
 from galleries import board as boards
 from galleries import deadlines
 from galleries.models import Gallery
+from galleries.statuses import GalleryStatus
 from studio import credentials
 from studio.models import Studio
 
@@ -40,6 +41,7 @@ def for_the_client(request: HttpRequest, booking: Booking, now: datetime) -> Map
     """Where the pictures stand: what is promised and why the clock may stand still. The link itself came by mail."""
     gallery = (
         Gallery.objects.filter(shoot__booking=booking, clock_started_at__isnull=False)
+        .exclude(status=GalleryStatus.ERASED)
         .select_related("shoot__booking__location")
         .prefetch_related("pauses")
         .first()

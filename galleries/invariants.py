@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count, F, Q, QuerySet
 
-from galleries import cards, renditions
+from bookings.models import Client
+from galleries import cards, forgetting, renditions
 from galleries.models import (
     DataCopyFile,
+    Erasure,
+    ErasureFile,
     FinishedFile,
     Gallery,
     Guard,
@@ -22,7 +25,7 @@ from galleries.models import (
     Upload,
     Version,
 )
-from galleries.statuses import CopyStatus, FinishedStatus, GalleryStatus, JobStatus, UploadStatus
+from galleries.statuses import CLOSED, CopyStatus, FinishedStatus, GalleryStatus, JobStatus, UploadStatus
 from studio import storage, workdays
 from studio.models import Studio
 from studio.verification import invariant
@@ -133,13 +136,26 @@ def jobs_are_rung(now: datetime) -> Iterator[str]:
 @invariant("I8", "No object without a row, no row without its object")
 def objects_and_rows_agree(now: datetime) -> Iterator[str]:
     """Objects younger than a minute may still wait for their row, and rows for their object's deletion."""
-    yield from _agree("originals", storage.originals(), _original_keys(), _passing_keys(now), now=now)
-    yield from _agree("derived", storage.derived(), _derived_keys(), _copies_under_way(), now=now)
+    yield from _agree(
+        "originals",
+        storage.originals(),
+        _original_keys(),
+        _passing_keys(now) | _objects_to_go("originals"),
+        now=now,
+    )
+    yield from _agree(
+        "derived",
+        storage.derived(),
+        _derived_keys(),
+        _copies_under_way() | _objects_to_go("derived"),
+        now=now,
+    )
     if (cold := storage.archive()) is not None:
         archived = PhotoFile.objects.filter(erased_at=None, expired_at=None, archived_at__isnull=False)
-        passing = PhotoFile.objects.filter(erased_at=None, archived_at=None)  # on their way there or back
+        moving = PhotoFile.objects.filter(erased_at=None, archived_at=None)  # on their way there or back
         keys = set(archived.values_list("key", flat=True))
-        yield from _agree("archive", cold, keys, set(passing.values_list("key", flat=True)), now=now)
+        passing = {*moving.values_list("key", flat=True), *_objects_to_go("archive")}
+        yield from _agree("archive", cold, keys, passing, now=now)
 
 
 def _original_keys() -> set[str]:
@@ -182,6 +198,11 @@ def _copies_under_way() -> set[str]:
     return set(_own_files().exclude(copy__status=CopyStatus.READY).values_list("key", flat=True))
 
 
+def _objects_to_go(store: str) -> set[str]:
+    """What an erasure has written down and not removed yet."""
+    return set(ErasureFile.objects.filter(store=store).values_list("key", flat=True))
+
+
 def _own_files() -> "QuerySet[DataCopyFile]":
     return DataCopyFile.objects.filter(store=DataCopyFile.Store.COPY)
 
@@ -204,9 +225,7 @@ def _agree(
 )
 def orders_are_worked_on(now: datetime) -> Iterator[str]:
     """After the submission nothing waits silently, and no more is chosen than is included."""
-    sent = Gallery.objects.exclude(
-        status__in=[GalleryStatus.OPEN, GalleryStatus.PROOFING, GalleryStatus.CANCELLED]
-    )
+    sent = Gallery.objects.exclude(status__in=[GalleryStatus.OPEN, GalleryStatus.PROOFING, *CLOSED])
     for pick in Pick.objects.filter(gallery__in=sent, retouch=None).iterator():
         yield f"pick {pick.pk} was sent but has no work order"
     most = F("finals_included") + F("finals_extra")
@@ -255,3 +274,15 @@ def versions_are_links(now: datetime) -> Iterator[str]:
     unsafe = Retouch.objects.filter(approved_version__guard__in=[Guard.BLOCKED, Guard.WAITING])
     for retouch in unsafe.iterator():
         yield f"retouch {retouch.pk} is approved with a version the guard did not let pass"
+
+
+@invariant("I10", "Nothing of an erased person is left where it must not be")
+def erased_people_are_gone(now: datetime) -> Iterator[str]:
+    """Reads what the erasure was to blank or delete; one that does not come to its end within a day is named."""
+    for erasure in Erasure.objects.select_related("client", "letter").iterator(chunk_size=100):
+        if erasure.status in forgetting.OPEN and erasure.wanted_at < now - timedelta(days=1):
+            yield f"{erasure} is {erasure.status} since {erasure.wanted_at}: {erasure.waits_for}"
+        if erasure.forgotten_at is not None:
+            yield from (f"{erasure}: {what}" for what in forgetting.left(erasure))
+    for pk in Client.objects.filter(erased_at__isnull=False, erasure=None).values_list("pk", flat=True):
+        yield f"client {pk} is called erased, and no erasure did it"

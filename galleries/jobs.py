@@ -21,7 +21,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils.translation import gettext as _
 
 from galleries.models import Gallery, Job, JobKind, Photo, Retouch, Upload, Version
-from galleries.statuses import JobStatus
+from galleries.statuses import GalleryStatus, JobStatus
 from studio.actors import WORKER, Actor
 from studio.background import ring, ring_on_commit
 from studio.transitions import begin, move
@@ -171,6 +171,9 @@ def _first_free(handlers: Mapping[str, Handler], *, now: datetime) -> Job | None
     worker still holds the lock of a job that was taken from it, that job waits a minute and the next one is looked at.
     """
     waiting = Job.objects.filter(status=JobStatus.WAITING, not_before__lte=now, kind__in=list(handlers))
+    waiting = waiting.exclude(
+        gallery__status=GalleryStatus.ERASED
+    )  # a person is being erased: nothing new is made
     while True:
         job = waiting.select_for_update(skip_locked=True, of=("self",)).order_by("urgent_at", "id").first()
         if job is None or _lock(job.pk):
@@ -217,6 +220,22 @@ def follow_deadline(*, gallery: Gallery) -> int:
     waiting = gallery.jobs.filter(status=JobStatus.WAITING, urgent_at__gt=gallery.deliver_by)
     waiting = waiting.exclude(kind=JobKind.AIDS)  # advice is never urgent
     return waiting.update(urgent_at=gallery.deliver_by)
+
+
+def is_worked_on(gallery: Gallery) -> bool:
+    """Whether a worker does something for this gallery, or still holds the lock of a job that was taken from it."""
+    for pk, status in gallery.jobs.exclude(status=JobStatus.DONE).values_list("pk", "status"):
+        if status == JobStatus.RUNNING or not _lock(pk):
+            return True
+        _unlock(pk)
+    return False
+
+
+def drop_waiting(gallery: Gallery) -> int:
+    """Take back what no worker is at. A claim that is being committed is waited for, and stays. Returns how many."""
+    free = gallery.jobs.exclude(status=JobStatus.RUNNING).select_for_update(of=("self",))
+    pks = list(free.values_list("pk", flat=True))
+    return Job.objects.filter(pk__in=pks).delete()[0]
 
 
 def sweep(*, now: datetime) -> int:

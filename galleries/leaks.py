@@ -113,7 +113,9 @@ def recipient(leak: Leak, whom: str) -> Client | None:
     """Whom a message goes to. Who is in the picture is known once the frame was moved to their booking."""
     if whom == SHOWN:
         return sitter_of(leak.gallery)
-    return sitter_of(leak.photo.gallery) if leak.photo.gallery_id != leak.gallery_id else None
+    if leak.photo is None or leak.photo.gallery_id == leak.gallery_id:
+        return None
+    return sitter_of(leak.photo.gallery)
 
 
 def draft(leak: Leak, whom: str) -> str:

@@ -10,7 +10,7 @@ from bookings.charges import knows_deliveries
 from bookings.models import Booking, BookingExtra, Client, ExtraKind, Shoot
 from galleries import deadlines, delivery, extra_finals, proofing, sharing
 from galleries.models import Delivery, Gallery, PauseReason
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED, GalleryStatus
 from studio.actors import Actor, ActorKind
 from studio.happenings import on
 from studio.links import Opening, on_asked
@@ -105,7 +105,7 @@ def compute_again(*, location: Location, by: Actor, now: datetime) -> None:
 @on_asked
 def galleries_of(email: str, now: datetime) -> Iterator[Opening]:
     """The galleries of this address that show something: proofs, the work in hand, finals not yet expired."""
-    seen = Gallery.objects.exclude(status__in=[GalleryStatus.OPEN, GalleryStatus.CANCELLED])
+    seen = Gallery.objects.exclude(status__in=[GalleryStatus.OPEN, *CLOSED])
     for sitter in Client.objects.filter(email__iexact=email, erased_at=None).order_by("pk"):
         whose = Q(shoot__sitter=sitter) | Q(shoot__sitter=None, shoot__booking__payer=sitter)
         live = seen.filter(whose).filter(Q(finals_expire_at=None) | Q(finals_expire_at__gt=now))
@@ -117,7 +117,7 @@ def galleries_of(email: str, now: datetime) -> Iterator[Opening]:
 def shared_galleries(email: str, now: datetime) -> Iterator[Opening]:
     """What was shared with this address and not taken back, for somebody who is no client."""
     for public_id, name in sharing.shared_with(email, now=now):
-        live = Gallery.objects.filter(public_id=public_id).exclude(status=GalleryStatus.CANCELLED)
+        live = Gallery.objects.filter(public_id=public_id).exclude(status__in=CLOSED)
         if live.filter(Q(finals_expire_at=None) | Q(finals_expire_at__gt=now)).exists():
             yield Opening(
                 Client(name=name, email=email), _("Pictures that were shared with you"), "gallery", public_id

@@ -14,6 +14,8 @@ from galleries.card_models import Card as Card
 from galleries.card_models import Leak as Leak
 from galleries.dossier_models import DataCopy as DataCopy
 from galleries.dossier_models import DataCopyFile as DataCopyFile
+from galleries.dossier_models import Erasure as Erasure
+from galleries.dossier_models import ErasureFile as ErasureFile
 from galleries.finished_models import CropSpec as CropSpec
 from galleries.finished_models import FinishedFile as FinishedFile
 from galleries.finished_models import PickCrop as PickCrop
@@ -75,6 +77,9 @@ class Gallery(HasStatus):
     ready_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     reopened_at = models.DateTimeField(null=True)
+    erased_at = models.DateTimeField(
+        null=True, help_text="with everything in it; when it was delivered stays"
+    )
     was_on_time = models.BooleanField(null=True, help_text="of the first delivery")
     finals_expire_at = models.DateTimeField(null=True)
     proofs_expire_at = models.DateTimeField(null=True)

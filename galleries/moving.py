@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from galleries import jobs, renditions
 from galleries.intake import told_apart
 from galleries.models import Gallery, Job, JobKind, Photo, PhotoFile, Upload
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED
 from studio import storage
 from studio.actors import Actor
 from studio.models import StatusChange
@@ -35,7 +35,7 @@ def move_frames(*, photo_ids: Iterable[int], gallery_id: int, by: Actor, now: da
     rows = Gallery.objects.filter(pk__in={*homes, gallery_id}).select_related("shoot")
     galleries = {row.pk: row for row in rows.select_for_update(of=("self",)).order_by("pk")}
     target = galleries.get(gallery_id)
-    if target is None or target.status == GalleryStatus.CANCELLED:
+    if target is None or target.status in CLOSED:
         raise CannotMove(_("This booking takes no more files."))
     photos = Photo.objects.filter(pk__in=wanted).exclude(gallery=target)
     locked = list(photos.select_for_update(of=("self",)).order_by("pk"))

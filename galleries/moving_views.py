@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from galleries import leaks, moving, rights
 from galleries.imaging.recipes import GRID, THUMB
 from galleries.models import Gallery, Leak, Photo, Rendition
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED
 from galleries.together_views import gallery_for
 from studio.access import staff
 from studio.actors import Actor
@@ -53,7 +53,7 @@ def _others(gallery: Gallery) -> "QuerySet[Gallery]":
             shoot__starts_at__range=(middle - NEAR, middle + NEAR),
         )
         .exclude(pk=gallery.pk)
-        .exclude(status=GalleryStatus.CANCELLED)
+        .exclude(status__in=CLOSED)
         .select_related("shoot__sitter")
         .order_by("shoot__starts_at")
     )
@@ -133,8 +133,8 @@ def leak(request: HttpRequest, public_id: str) -> HttpResponse:
         "gallery": found.gallery,
         "location": found.gallery.shoot.booking.location,
         "lines": lines,
-        "is_moved": found.photo.gallery_id != found.gallery_id,
-        "why_not": "" if found.photo.gallery_id != found.gallery_id else moving.why_not(found.photo),
+        "is_moved": found.photo is not None and found.photo.gallery_id != found.gallery_id,
+        "why_not": _why_not(found),
         "others": _others(found.gallery),
         "shown_to": leaks.recipient(found, leaks.SHOWN),
         "shown_draft": leaks.draft(found, leaks.SHOWN),
@@ -145,7 +145,16 @@ def leak(request: HttpRequest, public_id: str) -> HttpResponse:
     return render(request, "galleries/leak.html", context)
 
 
-def _small(photo: Photo) -> Rendition | None:
+def _why_not(found: Leak) -> str:
+    """Why the picture cannot be moved to where it belongs; empty when it can, or was."""
+    if found.photo is None:
+        return _("The picture was erased since, with the person in it.")
+    return "" if found.photo.gallery_id != found.gallery_id else moving.why_not(found.photo)
+
+
+def _small(photo: Photo | None) -> Rendition | None:
+    if photo is None:
+        return None
     return photo.renditions.filter(version=None, recipe=THUMB.name).order_by("-recipe_version").first()
 
 
@@ -178,5 +187,7 @@ def _move(request: HttpRequest, found: Leak, *, by: Actor, now: datetime) -> Non
     )
     if target is None or not rights.may_add(cast(User, request.user), target, purpose="frame"):
         raise moving.CannotMove(_("Say to which session they belong."))
+    if found.photo_id is None:
+        raise moving.CannotMove(_why_not(found))
     moving.move_frames(photo_ids=[found.photo_id], gallery_id=target.pk, by=by, now=now)
     messages.success(request, _("The frame went to %(code)s.") % {"code": target.shoot.code})

@@ -16,7 +16,7 @@ from galleries import locks, ranges, renditions, sharing, together
 from galleries.imaging.recipes import EXTRA_FINALS, FINALS, GRID, PREVIEWS, PROOF, PROOF_UNPAID, THUMB, Recipe
 from galleries.models import Gallery, Photo, Rendition, Retouch, Version
 from galleries.rights import SEES_PICTURES, roles_at
-from galleries.statuses import GalleryStatus, RetouchStatus
+from galleries.statuses import CLOSED, GalleryStatus, RetouchStatus
 from studio import credentials, storage
 
 KIND = "rendition"
@@ -48,7 +48,7 @@ def may_client_see(rendition: Rendition, *, now: datetime) -> bool:
     may_look = photo.is_published or together.is_on_stage(photo, now=now) or _is_shown_retouched(photo)
     if not may_look or photo.is_hidden:
         return False
-    if gallery.status == GalleryStatus.CANCELLED:
+    if gallery.status in CLOSED:
         return False
     if gallery.proofs_expire_at is not None and gallery.proofs_expire_at <= now:
         return False

@@ -116,6 +116,8 @@ def why_closed(gallery: Gallery, *, by: Actor) -> str:
         return _("The pictures are not ready to choose from yet.") if by.kind == ActorKind.CLIENT else ""
     if gallery.status == GalleryStatus.CANCELLED:
         return _("This session was cancelled.")
+    if gallery.status == GalleryStatus.ERASED:
+        return _("These pictures were erased.")
     return _("The selection has been sent already. Ask the studio if you want to change it.")
 
 

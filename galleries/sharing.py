@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from bookings.models import Client
 from galleries import deadlines, locks
 from galleries.models import Gallery
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED
 from studio import credentials
 from studio.actors import Actor
 from studio.models import Credential, StatusChange
@@ -73,7 +73,7 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
 
 def has_something(gallery: Gallery) -> bool:
     """Whether there is something to share."""
-    return gallery.status != GalleryStatus.CANCELLED and gallery.deliveries.exists()
+    return gallery.status not in CLOSED and gallery.deliveries.exists()
 
 
 def is_shared(credential: Credential | None, gallery: Gallery) -> bool:

@@ -19,7 +19,7 @@ from galleries import jobs, receiving, rights
 from galleries.card_views import card_for
 from galleries.models import Gallery, Job
 from galleries.progress import progress
-from galleries.statuses import UploadStatus
+from galleries.statuses import CLOSED, UploadStatus
 from galleries.together_views import gallery_for
 from studio import storage
 from studio.access import staff
@@ -50,7 +50,7 @@ def desk_gallery(request: HttpRequest, public_id: str) -> HttpResponse:
         "next_step": shown.next_step(gallery),
         "is_arriving": gallery.status in shown.ARRIVING,
         "may_add": rights.may_add(cast(User, request.user), gallery, purpose="frame")
-        and gallery.status != "cancelled",
+        and gallery.status not in CLOSED,
         "now": now,
     }
     return render(request, "galleries/desk_gallery.html", context)

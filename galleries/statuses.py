@@ -17,9 +17,14 @@ class GalleryStatus(models.TextChoices):
     READY = "ready", _("Ready to deliver")
     DELIVERED = "delivered", _("Delivered")
     CANCELLED = "cancelled", _("Cancelled")
+    ERASED = (
+        "erased",
+        _("Erased"),
+    )  # with the person in the pictures; when it was promised and delivered stays
 
 
 G = GalleryStatus
+CLOSED = (G.CANCELLED, G.ERASED)  # nothing comes in, nothing is shown
 GALLERY_MOVES = moves(
     publish_proofs=({G.OPEN}, G.PROOFING, "proofs_published_at"),
     submit_selection=({G.OPEN, G.PROOFING}, G.RETOUCHING, "selection_submitted_at"),
@@ -30,6 +35,7 @@ GALLERY_MOVES = moves(
     deliver=({G.READY}, G.DELIVERED, "delivered_at"),
     reopen=({G.DELIVERED}, G.RETOUCHING, "reopened_at"),
     cancel=({G.OPEN, G.PROOFING}, G.CANCELLED),
+    erase=(set(G) - {G.ERASED}, G.ERASED, "erased_at"),
 )
 
 
@@ -125,4 +131,19 @@ COPY_MOVES = moves(
     make_ready=({Y.MAKING}, Y.READY, "ready_at"),
     fail=({Y.MAKING}, Y.FAILED),
     let_go=({Y.WANTED, Y.MAKING, Y.READY, Y.FAILED}, Y.GONE, "gone_at"),
+)
+
+
+class ErasureStatus(models.TextChoices):
+    WANTED = "wanted", _("Begins")
+    WORKING = "working", _("Being erased")
+    TELLING = "telling", _("Last message on its way")
+    DONE = "done", _("Erased")
+
+
+X = ErasureStatus
+ERASURE_MOVES = moves(
+    begin_work=({X.WANTED}, X.WORKING),
+    forget=({X.WORKING}, X.TELLING, "forgotten_at"),
+    finish=({X.TELLING}, X.DONE, "done_at"),
 )

@@ -10,6 +10,7 @@ from galleries import (
     copies,
     culling,
     farewells,
+    forgetting,
     jobs,
     keeping,
     private_notes,
@@ -45,6 +46,7 @@ def sweep() -> None:
             culling.forget_refused(now=now)
             culling.drop_loupes(now=now)
             copies.sweep(now=now)
+            forgetting.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 
@@ -97,3 +99,10 @@ def make_copies() -> None:
     """Make one copy of everything kept about somebody, ring again if more wait."""
     if copies.make_next(now=timezone.now()):
         ring(make_copies)
+
+
+@quick_task
+def forget_people() -> None:
+    """Go on with one erasure, ring again if more are due."""
+    if forgetting.work_next(now=timezone.now()):
+        ring(forget_people)

@@ -51,7 +51,7 @@ STUDIO_VERBS: dict[str, Verb] = CLIENT_VERBS | {
 
 
 def gallery_for(request: HttpRequest, public_id: str) -> tuple[Gallery, Actor]:
-    """The gallery, if this person may see its pictures at its location. Raises Http404."""
+    """The gallery, if this person may see its pictures at its location, and it has not been erased. Raises Http404."""
     gallery = (
         Gallery.objects.select_related(
             "shoot__sitter",
@@ -60,6 +60,7 @@ def gallery_for(request: HttpRequest, public_id: str) -> tuple[Gallery, Actor]:
             "shoot__booking__session_type",
         )
         .filter(public_id=public_id)
+        .exclude(status=GalleryStatus.ERASED)
         .first()
     )
     if gallery is None or not isinstance(request.user, User):

@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/clients/<str:public_id>/", client_views.client, name="desk_client"),
     path("desk/clients/<str:public_id>/copy", client_views.client_copy, name="desk_client_copy"),
     path("desk/clients/<str:public_id>/copy.zip", client_views.client_zip, name="desk_client_zip"),
+    path("desk/clients/<str:public_id>/erase/", client_views.client_erase, name="desk_client_erase"),
     path("picture/<str:signed>", pictures.picture, name="picture"),
     path("uploads/", tus.uploads, name="uploads"),
     path("uploads/<str:public_id>", tus.upload, name="upload"),

@@ -28,10 +28,12 @@ from galleries import (
     year_later,
 )
 from galleries.models import DeliveredFile, Delivery, Gallery, Rendition
+from galleries.statuses import GalleryStatus
 from galleries.templatetags.finals import PREVIEW
 from studio import credentials
 from studio.actors import Actor
 from studio.models import Credential, User
+from studio.views import dead_link
 
 
 class Locked(Http404):
@@ -51,6 +53,7 @@ def open_gallery(request: HttpRequest, public_id: str, *, now: datetime) -> tupl
             "shoot__booking__session_type",
         )
         .filter(public_id=public_id)
+        .exclude(status=GalleryStatus.ERASED)
         .first()
     )
     credential = credentials.opened(request, scope="gallery", target=public_id, now=now)
@@ -82,7 +85,7 @@ def gallery(request: HttpRequest, public_id: str) -> HttpResponseBase:
     except Locked:
         return render(request, "galleries/pin.html", {"public_id": public_id}, status=403)
     except Http404:
-        return render(request, "studio/dead_link.html", status=404)
+        return dead_link(request, scope="gallery", target=public_id)
     current = downloads.current_delivery(found, now=now)
     if sharing.is_shared(credential, found):
         return _shared(request, found, current, credential, now=now)

@@ -20,7 +20,7 @@ from bookings.statuses import ShootStatus
 from galleries import cards, receiving
 from galleries.models import Card, Gallery, Retouch, Upload
 from galleries.retouching import matching
-from galleries.statuses import GalleryStatus, UploadStatus
+from galleries.statuses import CLOSED, GalleryStatus, UploadStatus
 from studio import storage
 from studio.actors import Actor, ActorKind
 from studio.models import Location
@@ -46,7 +46,7 @@ class NoSuchPlace(Exception):
 
 def gallery_of(name: str) -> Gallery:
     """The gallery of a booking's public id or a shoot's code. Raises NoSuchPlace."""
-    rows = Gallery.objects.select_related("shoot__booking__location").exclude(status=GalleryStatus.CANCELLED)
+    rows = Gallery.objects.select_related("shoot__booking__location").exclude(status__in=CLOSED)
     found = rows.filter(Q(shoot__code__iexact=name) | Q(shoot__booking__public_id=name) | Q(public_id=name))
     if found.count() != 1:
         raise NoSuchPlace(
@@ -87,7 +87,7 @@ def session_of(folder: Path, path: Path) -> Gallery | None:
     chosen frame of exactly one session in work. None: a person has to say."""
     rows = Gallery.objects.select_related("shoot__booking__location")
     for part in path.relative_to(folder).parts[:-1]:
-        if found := rows.exclude(status=GalleryStatus.CANCELLED).filter(shoot__code__iexact=part).first():
+        if found := rows.exclude(status__in=CLOSED).filter(shoot__code__iexact=part).first():
             return found
     in_work = [GalleryStatus.RETOUCHING, GalleryStatus.APPROVING, GalleryStatus.READY]
     fitting: set[int] = set()

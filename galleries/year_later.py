@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from bookings.models import Client
 from galleries.models import Gallery, YearLater
-from galleries.statuses import GalleryStatus
+from galleries.statuses import CLOSED
 from studio.outbox import queue_message
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ def wish(*, gallery: Gallery, client: Client, now: datetime) -> bool:
 def is_wished(client: Client) -> bool:
     """Whether this client will be asked."""
     return YearLater.objects.filter(client=client, ended_at=None, due_at__isnull=False).exists()
+
+
+def is_erased(client_id: int) -> bool:
+    """Whether this client was erased: then there is nothing to end any more."""
+    return Client.objects.filter(pk=client_id, erased_at__isnull=False).exists()
 
 
 def end(*, client_id: int, now: datetime) -> bool:
@@ -103,4 +108,4 @@ def ask(pk: int, *, now: datetime) -> bool:
 def _was_here_since(client: Client, since: datetime) -> bool:
     """A newer session, or one to come: then there is nothing to remind of."""
     galleries = Gallery.objects.filter(shoot__sitter=client, shoot__starts_at__gte=since)
-    return galleries.exclude(status=GalleryStatus.CANCELLED).exists()
+    return galleries.exclude(status__in=CLOSED).exists()

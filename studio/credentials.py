@@ -83,6 +83,19 @@ def find(token: str, *, now: datetime) -> Credential | None:
     return Credential.objects.filter(token_hash=_hash(token), revoked_at=None, expires_at__gt=now).first()
 
 
+def is_erased(token: str) -> bool:
+    """Whether this is the link of somebody who was erased, or to their pictures: whoever holds it is told so."""
+    return Credential.objects.filter(token_hash=_hash(token), erased_at__isnull=False).exists()
+
+
+def was_erased(request: HttpRequest, *, scope: str, target: str) -> bool:
+    """Whether this browser had opened a link to the thing that was erased since."""
+    pk = request.session.get(SESSION_KEY, {}).get(f"{scope}:{target}")
+    if pk is None:
+        return False
+    return Credential.objects.filter(pk=pk, scope=scope, target=target, erased_at__isnull=False).exists()
+
+
 def remember(request: HttpRequest, credential: Credential, *, now: datetime) -> None:
     """Swap the link for the browser's session. The session id changes, so a fixed one is worth nothing."""
     opened = dict(request.session.get(SESSION_KEY, {}))

@@ -444,6 +444,7 @@ class Credential(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
+    erased_at = models.DateTimeField(null=True, help_text="what it opened was erased: then it says so")
     last_used_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -61,10 +61,13 @@ def queue_message(
 ) -> Message | None:
     """Write a message row from the templates of `name`. None if this `once` was queued before.
 
+    Nobody who was erased is written to: None as well.
     The worker is rung on commit; without a broker the sweep sends it.
     """
     from studio.tasks import send_messages
 
+    if getattr(to, "erased_at", None) is not None:
+        return None
     language = getattr(to, "language", settings.LANGUAGE_CODE)
     with translation.override(language):
         values = {"to": to, "studio": Studio.objects.first(), "site_url": settings.SITE_URL, **context}
@@ -120,7 +123,8 @@ def queue_text(
     `once` was queued before. Where no provider is set up it waits on the desk from its due time on."""
     from studio.tasks import send_messages
 
-    if not to.mobile or Message.objects.filter(once=once).exists():
+    is_erased = getattr(to, "erased_at", None) is not None
+    if is_erased or not to.mobile or Message.objects.filter(once=once).exists():
         return None
     with translation.override(getattr(to, "language", settings.LANGUAGE_CODE)):
         values = {"to": to, "studio": Studio.objects.first(), "site_url": settings.SITE_URL, **context}

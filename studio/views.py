@@ -36,13 +36,25 @@ LANDINGS: dict[str, str] = {}
 
 @require_safe
 def open_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Swap a guest link for the browser's session and go to its page. Wrong, expired and revoked look alike."""
+    """Swap a guest link for the browser's session and go to its page. Wrong, expired and revoked look alike.
+
+    Only who was erased is told so: the link was theirs, and nothing is left that it could give away.
+    """
     now = timezone.now()
     credential = credentials.find(token, now=now)
+    if credential is None and credentials.is_erased(token):
+        return render(request, "studio/erased.html", status=410)
     if credential is None or credential.scope not in LANDINGS:
         return render(request, "studio/dead_link.html", status=404)
     credentials.remember(request, credential, now=now)
     return HttpResponseRedirect(reverse(LANDINGS[credential.scope], args=[credential.target]))
+
+
+def dead_link(request: HttpRequest, *, scope: str, target: str) -> HttpResponse:
+    """The answer to a page whose link is not good here any more: "mail me a new link", or that it was erased."""
+    if credentials.was_erased(request, scope=scope, target=target):
+        return render(request, "studio/erased.html", status=410)
+    return render(request, "studio/dead_link.html", status=404)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -10,6 +10,7 @@ from typing import IO, NotRequired, TypedDict, Unpack
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from galleries import jobs
 from galleries.models import Card, Gallery, JobKind, Retouch, Upload
@@ -36,6 +37,7 @@ ABANDONED_AFTER = timedelta(hours=24)
 PIECE = 1 << 20  # bytes read at a time
 FRAME, HAND_IN, FINISHED = "frame", "hand_in", "finished"
 PREVIEW = "preview"  # the JPEG inside a RAW file, sent ahead of it
+_ERASED = gettext_lazy("The person in these pictures was erased. Their gallery takes no more files.")
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f]")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 
@@ -88,6 +90,9 @@ def open_upload(
     )
     with transaction.atomic():
         begin(upload, by=by, now=now)
+        # Asked again, now that our row keeps the gallery's from being closed.
+        if Gallery.objects.filter(pk=upload.gallery_id or 0, status=GalleryStatus.ERASED).exists():
+            raise ReceivingError(_ERASED)
         if card is not None:  # more is coming, so it is not to be sorted yet
             Card.objects.filter(pk=card.pk).update(closed_at=None, is_cut_short=False)
         if size == 0:
@@ -119,6 +124,8 @@ def _may_take(
         raise ReceivingError(_("It is not clear what this file is for."))
     if retouch is not None and retouch.gallery_id != gallery.pk:
         raise ReceivingError(_("This retouch belongs to another gallery."))
+    if gallery.status == GalleryStatus.ERASED:
+        raise ReceivingError(_ERASED)
     if gallery.status == GalleryStatus.CANCELLED:
         raise ReceivingError(_("This booking was cancelled. Its gallery takes no more files."))
 

@@ -11,6 +11,7 @@ from django.apps import apps
 from bookings.models import (
     AgreementText,
     AnswerSheet,
+    Booking,
     Client,
     CodeUse,
     Consent,
@@ -94,6 +95,7 @@ def make_somebody(*, now: datetime, is_delivered: bool = True, frames: int = 1) 
         delivery.finals_made(gallery_id=gallery.pk, now=now)
         move(Shoot, shoot.pk, "complete", by=WORKER, now=now)
     links = _words_about(client, shoot, gallery, by, now=now)
+    Booking.objects.filter(pk=booking.pk).update(invoice_due_at=None)  # its receipt is written
     gallery.refresh_from_db()
     return Somebody(client, shoot, gallery, links)
 
@@ -122,6 +124,7 @@ def store(photo: Photo, *, now: datetime) -> None:
 def _words_about(
     client: Client, shoot: Shoot, gallery: Gallery, by: Actor, *, now: datetime
 ) -> list[credentials.Grant]:
+    shoot.refresh_from_db()
     booking = shoot.booking
     booking.staff_note, booking.override_reason = f"{MARK} blinks", f"{MARK} asked"
     booking.save()
@@ -159,7 +162,7 @@ def _words_about(
     )  # fmt: skip
     voucher = begin(
         Voucher(
-            code="GIFT-1", amount=100, spent=100, currency="GBP", recipient=client, greeting=f"for {MARK}",
+            code="GIFT-1", amount=100, spent=0, currency="GBP", recipient=client, greeting=f"for {MARK}",
             reason=f"{MARK} waited", created_at=now, actor_kind=by.kind, actor_id=by.id, actor_label=by.label,
         ),
         by=by, now=now,
