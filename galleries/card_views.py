@@ -18,6 +18,7 @@ from django.http import (
 )
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
@@ -359,6 +360,31 @@ def tray_picture(request: HttpRequest, public_id: str) -> HttpResponseBase:
         "Content-Length": str(size),
     }
     return StreamingHttpResponse(body, headers=headers, content_type="image/jpeg")
+
+
+@staff(Role.PHOTOGRAPHER)
+@require_POST
+def upload_is_picture(request: HttpRequest, public_id: str) -> HttpResponse:
+    """A filed slate or clock page is a picture after all: sort or check it like one."""
+    rows = Upload.objects.select_related("card", "gallery__shoot__booking")
+    upload = get_object_or_404(rows, public_id=public_id)
+    user, card, gallery = _user(request), upload.card, upload.gallery
+    if card is not None:
+        may, back = rights.may_sort(user, card.location_id), reverse("card", args=[card.public_id])
+    elif gallery is not None:
+        may = rights.may_add(user, gallery, purpose="frame")
+        back = reverse("desk_gallery", args=[gallery.public_id])
+    else:
+        may, back = False, ""
+    if not may:
+        raise Http404
+    if cards.is_picture(upload_id=upload.pk, by=Actor.user(user), now=timezone.now()):
+        messages.success(request, _("%(name)s counts as a picture now.") % {"name": upload.name})
+    else:
+        messages.info(
+            request, _("%(name)s is not filed away any more. Nothing was changed.") % {"name": upload.name}
+        )
+    return redirect(back)
 
 
 # --- slates and clocks

@@ -294,8 +294,14 @@ def _assign(upload: Upload, gallery_id: int, *, by: Actor, now: datetime) -> boo
     if moved is None:
         return False
     _forget_look(upload)
-    jobs.state(JobKind.INTAKE, gallery=gallery, upload=moved, now=now, urgent_at=now)
+    _check(moved, gallery, now=now)
     return True
+
+
+def _check(upload: Upload, gallery: Gallery, *, now: datetime) -> None:
+    """Order the checks; of a file that was filed away by its code they are another job than the first."""
+    again = {"is_picture": True} if upload.facts.get("is_picture") else {}
+    jobs.state(JobKind.INTAKE, gallery=gallery, upload=upload, parameters=again, now=now, urgent_at=now)
 
 
 def _forget_look(upload: Upload) -> None:
@@ -374,6 +380,28 @@ def leave_out(*, upload_ids: Iterable[int], by: Actor, now: datetime) -> int:
         for row in locked:
             _turn_away(row, "left_out", words, by=by, now=now)
     return len(locked)
+
+
+def is_picture(*, upload_id: int, by: Actor, now: datetime) -> bool:
+    """A person says that a filed slate or clock page is a picture of somebody (a page in a hand, a poster with a code).
+
+    Of a card it is sorted like any other frame, and its code decides nothing any more; in a chosen booking it is
+    checked again. Frames that were sorted by it stay where they are. False if it is not filed away any more.
+    """
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update(of=("self",)).select_related("gallery").get(pk=upload_id)
+        if upload.status != UploadStatus.FILED:
+            return False
+        facts = upload.facts | {"kind": PICTURE, "slates": [], "is_clock": False, "is_picture": True}
+        values: dict[str, object] = {"facts": facts, "refusal": "", "finished_at": None}
+        if upload.card_id is None and upload.gallery is not None:
+            moved = move(Upload, upload.pk, "check_again", by=by, now=now, reason="", **values)
+            _check(moved or upload, upload.gallery, now=now)
+        else:
+            move(Upload, upload.pk, "unfile", by=by, now=now, reason="", gallery_id=None, **values)
+    if upload.card_id is not None:
+        sort_if_whole(card_id=upload.card_id, now=now)
+    return True
 
 
 def _refuse(upload: Upload, code: str, words: str, *, now: datetime) -> None:

@@ -99,6 +99,11 @@ def refused_lately(gallery: Gallery, *, now: datetime) -> QuerySet[Upload]:
     ).order_by("-finished_at")
 
 
+def filed_away(gallery: Gallery) -> QuerySet[Upload]:
+    """Slates and clock pages photographed among the frames; those of a card are shown on its page."""
+    return gallery.uploads.filter(status=UploadStatus.FILED, card=None).order_by("name")
+
+
 def next_step(gallery: Gallery) -> NextStep | None:
     """The one plain button of the page (the page hides it until there is a frame). None: nothing to do."""
     if gallery.status == GalleryStatus.OPEN:

@@ -261,7 +261,7 @@ def _write_down(candidate: Candidate, *, now: datetime) -> Outcome:
     if candidate.upload.purpose not in (FRAME, PREVIEW):
         return _handed_on(candidate, now=now)
     slates, shown = codes.read(_known(candidate.picture).codes)
-    if slates or shown:
+    if (slates or shown) and not candidate.upload.facts.get("is_picture"):
         return _filed_away(candidate, shown, now=now)
     rows = _first_renditions(candidate, now=now)
     try:

@@ -36,6 +36,7 @@ def desk_gallery(request: HttpRequest, public_id: str) -> HttpResponse:
     gallery, _by = gallery_for(request, public_id)
     now = timezone.now()
     page = Paginator(shown.frames(gallery), shown.PAGE).get_page(request.GET.get("page"))
+    may_add = rights.may_add(cast(User, request.user), gallery, purpose="frame")
     context = {
         "gallery": gallery,
         "shoot": gallery.shoot,
@@ -44,13 +45,13 @@ def desk_gallery(request: HttpRequest, public_id: str) -> HttpResponse:
         "newest": page[0].pk if page.number == 1 and page.object_list else 0,
         "tally": shown.tally(gallery),
         "progress": progress(gallery, now=now),
+        "filed": shown.filed_away(gallery) if may_add else (),
         "refused": shown.refused_lately(gallery, now=now)[:20],
         "failed": gallery.jobs.filter(status="failed").select_related("photo", "upload"),
         "retouches": gallery.retouches.select_related("pick__photo").all(),
         "next_step": shown.next_step(gallery),
         "is_arriving": gallery.status in shown.ARRIVING,
-        "may_add": rights.may_add(cast(User, request.user), gallery, purpose="frame")
-        and gallery.status not in CLOSED,
+        "may_add": may_add and gallery.status not in CLOSED,
         "now": now,
     }
     return render(request, "galleries/desk_gallery.html", context)

@@ -58,6 +58,8 @@ UPLOAD_MOVES = moves(
     looked_at=({U.CHECKING}, U.SORTING),
     assign=({U.SORTING}, U.CHECKING),
     file_away=({U.CHECKING, U.SORTING}, U.FILED, "finished_at"),
+    unfile=({U.FILED}, U.SORTING),  # a person says that it is a picture after all
+    check_again=({U.FILED}, U.CHECKING),  # the same, of a file whose booking is known
     expire=({U.SORTING, U.FILED}, U.EXPIRED, "finished_at"),
     abandon=({U.RECEIVING}, U.ABANDONED, "finished_at"),
 )

@@ -136,6 +136,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/tray/", card_views.frame_tray, name="frame_tray"),
     path("desk/tray/assign", card_views.tray_assign, name="tray_assign"),
     path("desk/tray/<str:public_id>/picture", card_views.tray_picture, name="tray_picture"),
+    path("desk/uploads/<str:public_id>/is-picture", card_views.upload_is_picture, name="upload_is_picture"),
     path("desk/slates/", card_views.slates, name="slates"),
     path("desk/slates/<str:public_id>/", card_views.slate, name="slate"),
     path("desk/clock/", card_views.clock_page, name="clock_page"),

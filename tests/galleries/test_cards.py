@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.test import Client as Browser
+from django.urls import reverse
 from django.utils import timezone
 
 from galleries import cards, clocks, codes, jobs, receiving, watching
@@ -14,7 +16,8 @@ from galleries.models import CameraClock, Card, Gallery, Photo, Upload
 from galleries.statuses import UploadStatus
 from studio import storage, verification
 from studio.actors import WORKER
-from tests.galleries.making import make_client, make_gallery, make_location, make_shoot
+from studio.models import Role
+from tests.galleries.making import make_client, make_gallery, make_location, make_shoot, make_user, sign_in
 from tests.galleries.slating import frame, photographed
 
 DAY = datetime(2026, 11, 16, tzinfo=UTC)  # London: no difference to UTC in November
@@ -283,6 +286,53 @@ def test_a_slate_among_the_frames_of_a_chosen_booking_is_filed_away(three: list[
     assert (upload.status, upload.refusal) == ("filed", "A slate: kept, but no picture.")
     assert Photo.objects.count() == 0
     assert broken() == []
+
+
+def test_a_filed_picture_is_taken_back_once_and_its_code_decides_nothing_more(
+    card: Card, three: list[Gallery]
+) -> None:
+    """Ana held a page with Bea's code: the frame goes where its time says."""
+    clocks.set_offset(camera="NIKON Z 6", offset=timedelta(), how=CameraClock.How.TYPED, by=WORKER, now=NOW)
+    filed = drop(card, slate(three[1], at("9:20")), "A_1.JPG")
+    cards.close(card_id=card.pk, by=WORKER, now=NOW)
+    work()
+    assert where(card) == {"A_1.JPG": "filed"}
+    assert cards.is_picture(upload_id=filed.pk, by=WORKER, now=NOW)
+    assert not cards.is_picture(upload_id=filed.pk, by=WORKER, now=NOW)
+    work()
+    assert where(card) == {"A_1.JPG": "Ana"}
+    assert Photo.objects.get().gallery == three[0]
+    assert broken() == []
+
+
+def test_a_filed_picture_of_a_chosen_booking_is_checked_again(three: list[Gallery]) -> None:
+    data = slate(three[0], at("9:00"))
+    upload = receiving.open_upload(gallery=three[0], name="DSC_1.JPG", size=len(data), by=WORKER, now=NOW)
+    receiving.append(upload_id=upload.pk, at=0, chunks=[data], now=NOW)
+    work()
+    assert cards.is_picture(upload_id=upload.pk, by=WORKER, now=NOW)
+    assert not cards.is_picture(upload_id=upload.pk, by=WORKER, now=NOW)
+    work()
+    upload.refresh_from_db()
+    assert (upload.status, upload.refusal, Photo.objects.get().gallery) == ("accepted", "", three[0])
+    assert broken() == []
+
+
+def test_only_who_may_sort_says_that_it_is_a_picture(card: Card, three: list[Gallery]) -> None:
+    filed = drop(card, slate(three[1], at("9:20")), "A_1.JPG")
+    cards.close(card_id=card.pk, by=WORKER, now=NOW)
+    work()
+    address = reverse("upload_is_picture", args=[filed.public_id])
+    there, elsewhere = Browser(), Browser()
+    sign_in(there, make_user(Role.PHOTOGRAPHER, location=card.location))
+    sign_in(elsewhere, make_user(Role.PHOTOGRAPHER, location=make_location()))
+    assert elsewhere.post(address).status_code == 404
+    assert where(card) == {"A_1.JPG": "filed"}
+    page = there.get(reverse("card", args=[card.public_id])).content.decode()
+    assert "This is a picture" in page
+    assert "counts as a picture now" in there.post(address, follow=True).content.decode()
+    assert "Nothing was changed" in there.post(address, follow=True).content.decode()
+    assert where(card)["A_1.JPG"] != "filed"
 
 
 @pytest.mark.parametrize(
