@@ -22,7 +22,7 @@ class Extra:
     gather: Gather
 
 
-_extras: dict[str, list[Extra]] = {"client": [], "desk": []}
+_extras: dict[str, list[Extra]] = {"client": [], "client_foot": [], "desk": []}
 GatherHome = Callable[[datetime], Mapping[str, Any] | None]
 _home: list[tuple[str, GatherHome]] = []
 
@@ -48,7 +48,8 @@ def rendered_home(request: HttpRequest, now: datetime) -> list[SafeString]:
 
 
 def extra(page: str, *, template: str) -> Callable[[Gather], Gather]:
-    """Register an addition to the client's ("client") or the studio's ("desk") page of a booking."""
+    """Register an addition to the client's page of a booking (at its head "client", at its end "client_foot"), or to
+    the studio's ("desk")."""
 
     def decorate(gather: Gather) -> Gather:
         _extras[page].append(Extra(template, gather))

@@ -91,6 +91,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         "nerves_chosen": [NERVES[key] for key in shoot.nerves if key in NERVES] if shoot else [],
         "consents": _consents(shoot) if shoot else [],
         "extras": extras.rendered("client", request, found, now),
+        "foot": extras.rendered("client_foot", request, found, now),
         "till": till.for_client(found, now=now) if found.payer_id == by.id else None,
         **summary_of(found),
     }

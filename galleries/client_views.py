@@ -6,15 +6,17 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.urls import reverse
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from bookings import dossier
 from bookings.models import Client
-from galleries import copies, downloads, forgetting
+from galleries import copies, downloads, forgetting, wishes
 from galleries.models import DataCopy, Erasure
 from galleries.statuses import CopyStatus
+from studio import credentials
 from studio.access import staff
 from studio.accounts import require, roles_of
 from studio.actors import Actor
@@ -41,6 +43,8 @@ def client(request: HttpRequest, public_id: str) -> HttpResponse:
         .order_by("-pk")[:SHOWN],
         "is_owner": is_owner,
         "zone": _zone(),
+        "wishes": wishes.open_wishes().filter(client=found),
+        "now": now,
         "erasure": Erasure.objects.filter(client=found).first(),
         **(_copy_of(found, now=now) if is_owner else {}),
     }
@@ -109,6 +113,42 @@ def client_erase(request: HttpRequest, public_id: str) -> HttpResponse:
         "problems": problems,
     }
     return render(request, "galleries/client_erase.html", context, status=422 if problems else 200)
+
+
+@staff(Role.OWNER)
+@require_POST
+def client_wish(request: HttpRequest, public_id: str) -> HttpResponse:
+    """A wish was answered; how is written down."""
+    found, now = _found(public_id), timezone.now()
+    wish = wishes.open_wishes().filter(client=found, kind=request.POST.get("kind", "")).first()
+    try:
+        if wish is not None:
+            words, by = request.POST.get("words", ""), Actor.user(require(request))
+            wishes.settle(wish_id=wish.pk, words=words, by=by, now=now)
+            messages.success(request, _("Written down."))
+    except wishes.NotNow as why:
+        messages.warning(request, str(why))
+    return redirect("desk_client", public_id)
+
+
+# --- the client's own side
+
+
+@require_POST
+def data_wish(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Whoever opened a booking's link asks for their own data, or to be forgotten. Nothing happens by itself."""
+    now = timezone.now()
+    credential = credentials.opened(request, scope="booking", target=public_id, now=now)
+    if credential is None or credential.holder_id is None:
+        raise Http404
+    try:
+        wish = wishes.ask(client_id=credential.holder_id, kind=request.POST.get("kind", ""), now=now)
+    except wishes.NotNow as why:
+        messages.warning(request, str(why))
+    else:
+        day = formats.date_format(wish.due_at, "j F Y")
+        messages.success(request, _("We have written it down, and answer by %(day)s.") % {"day": day})
+    return redirect(reverse("booking", args=[public_id]) + "#data")
 
 
 def _found(public_id: str) -> Client:

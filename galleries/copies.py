@@ -35,6 +35,7 @@ from galleries.models import (
     Download,
     Gallery,
     Note,
+    PersonWish,
     Photo,
     PhotoFile,
     Pick,
@@ -328,6 +329,7 @@ def _sections(client: Client) -> Iterator[tuple[str, Iterable[dossier.Row]]]:
     yield "notes", _rows(Note.objects.filter(photo__in=photos), *NOTE)
     yield "downloads", _rows(Download.objects.filter(gallery__in=mine), *DOWNLOAD)
     yield "asked_to_hear_again", _rows(YearLater.objects.filter(client=client), *YEAR_LATER)
+    yield "wishes", _rows(PersonWish.objects.filter(client=client), *WISH)
     yield "copies", _rows(client.data_copies.all(), *COPY)
 
 
@@ -387,6 +389,7 @@ NOTE = (
 )
 DOWNLOAD = ("gallery__shoot__code", "holder_label", "what", "started_at", "bytes_sent", "is_complete")
 YEAR_LATER = ("wished_at", "due_at", "sent_at", "ended_at")
+WISH = ("kind", "asked_at", "due_at", "settled_at", "settled_words")
 COPY = ("wanted_at", "ready_at", "expires_at", "fetched_at")
 
 

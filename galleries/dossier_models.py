@@ -10,6 +10,37 @@ from studio.models import Message, public_id
 from studio.transitions import HasStatus
 
 
+class WishKind(models.TextChoices):
+    COPY = "copy", _("A copy of their data")
+    FORGET = "forget", _("To be forgotten")
+
+
+class PersonWish(models.Model):
+    """A client asked for their data, or to be forgotten. A person answers it, by the day that was said."""
+
+    client = models.ForeignKey(Client, models.PROTECT, related_name="wishes")
+    kind = models.CharField(max_length=10, choices=WishKind)
+    asked_at = models.DateTimeField()
+    due_at = models.DateTimeField(help_text="told to the client")
+    reminded_at = models.DateTimeField(null=True, help_text="when the owners were told once more")
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=200, blank=True)
+    settled_words = models.CharField(max_length=300, blank=True, help_text="how it was answered")
+
+    class Meta:
+        ordering = ["due_at", "id"]
+        indexes = [models.Index(fields=["due_at"], condition=Q(settled_at=None), name="wish_open")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["client", "kind"], condition=Q(settled_at=None), name="one_open_wish_of_a_kind"
+            ),
+            models.CheckConstraint(condition=Q(due_at__gt=models.F("asked_at")), name="wish_has_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} wished by client {self.client_id}"
+
+
 class DataCopy(HasStatus):
     """A ZIP of everything kept about one person, for the owner to hand over. It is fetched for a few days only.
 

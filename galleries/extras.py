@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from bookings.extras import extra, home_extra
 from bookings.models import Booking
 from galleries import board as boards
-from galleries import deadlines
-from galleries.models import Gallery
+from galleries import deadlines, wishes
+from galleries.models import Gallery, WishKind
 from galleries.statuses import GalleryStatus
 from studio import credentials
 from studio.models import Studio
@@ -34,6 +34,16 @@ def on_the_desk(request: HttpRequest, booking: Booking, now: datetime) -> Mappin
     )
     lines = [{"gallery": row, "due_at": deadlines.local_promise(row)} for row in galleries]
     return {"lines": lines} if lines else None
+
+
+@extra("client_foot", template="galleries/extra_data.html")
+def data_of_the_client(request: HttpRequest, booking: Booking, now: datetime) -> Mapping[str, Any] | None:
+    """What the person behind this link may ask about their own data, and what they asked already."""
+    credential = credentials.opened(request, scope="booking", target=booking.public_id, now=now)
+    if credential is None or credential.holder_id is None:
+        return None
+    asked = {row.kind: row for row in wishes.open_wishes().filter(client=credential.holder_id)}
+    return {"asked_copy": asked.get(WishKind.COPY), "asked_forget": asked.get(WishKind.FORGET)}
 
 
 @extra("client", template="galleries/extra_client.html")

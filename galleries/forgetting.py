@@ -37,7 +37,7 @@ from bookings import forgetting as words
 from bookings.dossier import bookings_of
 from bookings.forgetting import WORDLESS, Trace
 from bookings.models import Client
-from galleries import copies, deadlines, jobs
+from galleries import copies, deadlines, jobs, wishes
 from galleries.copies import galleries_of
 from galleries.models import (
     DataCopy,
@@ -52,6 +52,7 @@ from galleries.models import (
     Leak,
     Note,
     Pause,
+    PersonWish,
     Photo,
     PhotoFile,
     Pick,
@@ -75,6 +76,7 @@ log = logging.getLogger(__name__)
 OPEN = (ErasureStatus.WANTED, ErasureStatus.WORKING, ErasureStatus.TELLING)
 LOOK_AGAIN = timedelta(seconds=50)  # a little less than a sweep, so that each sweep may go on
 AFTER_A_FAULT = timedelta(minutes=5)
+SHOWN_FOR = timedelta(days=7)
 BATCH = 200  # objects removed between two looks at the clock
 ORIGINALS, DERIVED, ARCHIVE = "originals", "derived", "archive"
 
@@ -466,6 +468,7 @@ def traces(client: Client, *, until: datetime) -> Iterator[Trace]:
     yield Trace(Delivery.objects.filter(gallery__in=mine), {"words": ""})
     links = Credential.objects.filter(scope="gallery", target__in=mine.values("public_id"))
     yield Trace(links, {"holder_label": "", "holder_email": ""})
+    yield Trace(PersonWish.objects.filter(client=client), {"settled_words": ""})
 
 
 @transaction.atomic
@@ -537,6 +540,7 @@ def _address_goes(erasure: Erasure, *, now: datetime) -> None:
         blank = {**WORDLESS, "to_address": "", "to_name": ""}
         Message.objects.filter(pk=letter.pk).update(**blank)
     move(Erasure, row.pk, "finish", by=WORKER, now=now, was_told=was_told, waits_for="")
+    wishes.settle_by_erasing(row.client, by=row.wanted_by, now=now)
     row.refresh_from_db()
     _tell_owners(row, now=now)
 
@@ -554,6 +558,12 @@ def _tell_owners(erasure: Erasure, *, now: datetime) -> None:
         once=f"person_erased:{erasure.pk}",
         now=now,
     )
+
+
+def lately(*, now: datetime) -> list[Erasure]:
+    """Erasures that are going on, and those that came to their end within a week."""
+    rows = Erasure.objects.filter(Q(status__in=OPEN) | Q(done_at__gte=now - SHOWN_FOR))
+    return list(rows.select_related("client")[:10])
 
 
 def sweep(*, now: datetime) -> None:

@@ -16,6 +16,8 @@ from galleries.dossier_models import DataCopy as DataCopy
 from galleries.dossier_models import DataCopyFile as DataCopyFile
 from galleries.dossier_models import Erasure as Erasure
 from galleries.dossier_models import ErasureFile as ErasureFile
+from galleries.dossier_models import PersonWish as PersonWish
+from galleries.dossier_models import WishKind as WishKind
 from galleries.finished_models import CropSpec as CropSpec
 from galleries.finished_models import FinishedFile as FinishedFile
 from galleries.finished_models import PickCrop as PickCrop

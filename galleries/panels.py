@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from galleries import board as boards
-from galleries import card_views, choosing_panels, desk_gallery
+from galleries import card_views, choosing_panels, desk_gallery, forgetting, wishes
 from studio import desk
 from studio.models import Role
-from studio.views import LANDINGS
+from studio.views import LANDINGS, desk_zone
 
 LANDINGS["gallery"] = "gallery"
 PICTURES = frozenset({Role.OWNER, Role.PHOTOGRAPHER, Role.RETOUCHER})
@@ -27,6 +27,14 @@ desk.link("promise_board", label=_("Promises"), order=40, roles=PICTURES)
 def promises(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """What is late, due today and next."""
     return {"board": boards.board(now=now, limit=8)}
+
+
+@desk.panel("wishes", template="galleries/panels/wishes.html", order=6, roles=SORTS)
+def asked_about_data(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
+    """Who asked for their data or to be forgotten and by when it is answered; erasures that go on or are done."""
+    wanted = list(wishes.open_wishes()[:10])
+    erasures = forgetting.lately(now=now)
+    return {"wishes": wanted, "erasures": erasures, "zone": desk_zone()} if wanted or erasures else None
 
 
 @desk.panel("choosing", template="galleries/panels/choosing.html", order=30, roles=PICTURES)

@@ -17,6 +17,7 @@ from galleries import (
     proofing,
     receiving,
     retouching,
+    wishes,
     workroom,
     year_later,
 )
@@ -47,6 +48,7 @@ def sweep() -> None:
             culling.drop_loupes(now=now)
             copies.sweep(now=now)
             forgetting.sweep(now=now)
+            wishes.sweep(now=now)
             Heartbeat.objects.update_or_create(name="galleries.sweep", defaults={"beat_at": now})
 
 
