@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 
 from bookings import blocks, holds, ledger, payments, waiting
@@ -54,11 +54,13 @@ def patiently(examples, **more):
 
 
 def played(day, how) -> None:
-    """Play the days. A race may end either way; where hypothesis finds its own data flaky by that, play on."""
-    for _try in range(4):
-        with suppress(Flaky):
-            return run_state_machine_as_test(day, settings=how)
-    return run_state_machine_as_test(day, settings=how)
+    """Play the days. A race may end either way; where hypothesis finds its own choices flaky by that, play on."""
+    for _try in range(5):
+        with suppress(FlakyStrategyDefinition):
+            run_state_machine_as_test(day, settings=how)
+            break
+    report(day)
+    assert day.heard == []
 
 
 def report(day) -> None:
@@ -92,8 +94,7 @@ PASSES_ON, LEAVES = Deed(machine.pass_on, {"offered": 0}), Deed(machine.leave, {
 
 
 def test_whatever_three_people_do_nobody_is_in_two_places(day):
-    played(day, patiently(15, steps=8, derandomize=True))
-    report(day)
+    played(day, patiently(12, steps=8, derandomize=True))
     assert {BookingStatus.CONFIRMED, BookingStatus.CANCELLED, BookingStatus.EXPIRED} <= set(day.ended)
 
 
@@ -133,7 +134,6 @@ def test_every_deed_can_be_done(day):
 @pytest.mark.slow
 def test_a_thousand_days_of_three_people(day):
     played(day, patiently(1000))
-    report(day)
     assert set(day.ended) == set(BookingStatus)
     assert [verb.__name__ for verb in machine.VERBS if not day.met[f"{verb.__name__} done"]] == []
 
@@ -308,7 +308,7 @@ def test_each_guard_holds_its_story(day, guard, monkeypatch):
 @pytest.mark.parametrize("guard", GUARDS, ids=str)
 def test_the_machine_finds_that_a_guard_is_gone(day, guard):
     with pytest.MonkeyPatch.context() as gone, guard.removed(gone):
-        while not day.heard and day.days < BOUND:
+        while guard.sentence not in "\n".join(day.heard) and day.days < BOUND:
             with suppress(AssertionError, BaseExceptionGroup, Flaky):
                 run_state_machine_as_test(day, settings=patiently(BOUND - day.days, phases=[Phase.generate]))
     print(f"\n{guard.name}: found after {day.days} days, {day.steps} steps: {day.heard[:1]}")
