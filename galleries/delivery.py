@@ -190,6 +190,9 @@ def _try_to_deliver(gallery_id: int, *, by: Actor, now: datetime, words: str) ->
     if is_late:
         breaches.record(gallery, now=now, is_delivered=True)
     move(Gallery, gallery.pk, "deliver", by=by, now=now, **fields)
+    gallery.refresh_from_db(
+        fields=["status", "delivered_at", *fields]
+    )  # the letter says until when they stay
     delivery = release(gallery, approved_versions(gallery), by=by, now=now, words=words)
     deadlines.stop(gallery_id=gallery.pk, now=now)
     kept = None if is_first else farewells.replaced(gallery, now=now)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils.formats import date_format
 
 from bookings import payments
 from galleries import deadlines, delivery, downloads
@@ -43,7 +44,8 @@ def test_the_last_finals_deliver_the_gallery_by_themselves(gallery: Gallery) -> 
     assert (gallery.status, gallery.was_on_time, gallery.alarm_at) == (GalleryStatus.DELIVERED, True, None)
     assert gallery.finals_expire_at == NOW + timedelta(days=365)
     assert delivery.finals_made(gallery_id=gallery.pk, now=NOW) is False
-    assert Message.objects.filter(name="gallery_delivered").count() == 1
+    told = Message.objects.get(name="gallery_delivered")
+    assert f"They stay there until {date_format(gallery.finals_expire_at, 'j F Y')}." in told.body_text
 
 
 def test_a_session_type_may_keep_the_release_for_a_person(media_storage: object) -> None:
