@@ -15,7 +15,7 @@ from bookings import dossier
 from bookings.models import Client
 from galleries import copies, downloads, forgetting, wishes
 from galleries.models import DataCopy, Erasure
-from galleries.statuses import CopyStatus
+from galleries.statuses import CopyStatus, ErasureStatus
 from studio import credentials
 from studio.access import staff
 from studio.accounts import require, roles_of
@@ -31,6 +31,7 @@ def client(request: HttpRequest, public_id: str) -> HttpResponse:
     """One person or firm: how to reach them, what they booked, and what the owner may do with what is kept."""
     found, now = _found(public_id), timezone.now()
     is_owner = Role.OWNER in roles_of(request.user)
+    erasure = Erasure.objects.filter(client=found).first()
     context = {
         "client": found,
         "alike": _alike(found),
@@ -45,10 +46,13 @@ def client(request: HttpRequest, public_id: str) -> HttpResponse:
         "zone": _zone(),
         "wishes": wishes.open_wishes().filter(client=found),
         "now": now,
-        "erasure": Erasure.objects.filter(client=found).first(),
+        "erasure": erasure,
         **(_copy_of(found, now=now) if is_owner else {}),
     }
-    return render(request, "galleries/client.html", context)
+    answer = render(request, "galleries/client.html", context)
+    if "HX-Request" in request.headers and erasure is not None and erasure.status == ErasureStatus.DONE:
+        answer.headers["HX-Refresh"] = "true"  # the page that watched it still has the name at its head
+    return answer
 
 
 @staff(Role.OWNER)
@@ -96,8 +100,9 @@ def client_erase(request: HttpRequest, public_id: str) -> HttpResponse:
     if found.erased_at is not None:
         return redirect("desk_client", public_id)
     problems: list[str] = []
+    typed = request.POST.get("typed", "")[:300]
     if request.method == "POST":
-        by, typed = Actor.user(require(request)), request.POST.get("typed", "")[:300]
+        by = Actor.user(require(request))
         try:
             forgetting.want(client_id=found.pk, typed=typed, by=by, now=now)
         except forgetting.NotNow as why:
@@ -111,6 +116,7 @@ def client_erase(request: HttpRequest, public_id: str) -> HttpResponse:
         "hindrances": forgetting.hindrances(found, now=now),
         "preview": forgetting.preview(found, now=now),
         "problems": problems,
+        "typed": typed,
     }
     return render(request, "galleries/client_erase.html", context, status=422 if problems else 200)
 

@@ -29,7 +29,7 @@ def promises(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     return {"board": boards.board(now=now, limit=8)}
 
 
-@desk.panel("wishes", template="galleries/panels/wishes.html", order=6, roles=SORTS)
+@desk.panel("wishes", template="galleries/panels/wishes.html", order=6, wide=True, roles=SORTS)
 def asked_about_data(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """Who asked for their data or to be forgotten and by when it is answered; erasures that go on or are done."""
     wanted = list(wishes.open_wishes()[:10])

@@ -541,6 +541,7 @@ def test_owner_erases_from_the_clients_page(robin, client: Browser, now):
     work(at)
     send(at)
     work(at + timedelta(minutes=1))
+    assert client.get(page, headers={"HX-Request": "true"}).headers["HX-Refresh"] == "true"
     seen = client.get(page).content.decode()
     assert (
         "<h1>Erased on " in seen and "2 pictures, 9 files and every word" in seen and MARK not in seen.lower()
