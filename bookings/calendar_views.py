@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,13 +17,14 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import availability, blocks, by_phone, day_plan, holds, lifecycle, pricing
+from bookings import availability, blocks, by_phone, day_plan, holds, lifecycle, places, pricing
 from bookings.availability import Leeway, Slot
 from bookings.calendar_forms import BlockForm, CallerForm, MomentForm
 from bookings.forms import ChoiceOfTime
 from bookings.models import Booking, Resource, SessionType
-from bookings.panels import FRONT, own_resource
+from bookings.panels import own_resource
 from bookings.people import clean
+from bookings.places import FRONT
 from bookings.refusals import DetailsRefused, NotOffered, Refused, SlotTaken
 from bookings.timeline import DAY
 from studio.access import staff
@@ -37,11 +39,16 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor.user(require(request))
 
 
+def my_places(request: HttpRequest) -> QuerySet[Location]:
+    """The open locations at which the person works."""
+    return Location.objects.filter(places.mine(request, "pk"), is_active=True)
+
+
 def place_of(request: HttpRequest) -> Location:
-    """The location asked for, or the studio's first."""
-    places = list(Location.objects.filter(is_active=True))
+    """The location asked for, or the first, of those the person works at. Raises Http404 without one."""
+    here = list(my_places(request))
     wanted = request.GET.get("location") or request.POST.get("location")
-    found = next((place for place in places if place.slug == wanted), places[0] if places else None)
+    found = next((place for place in here if place.slug == wanted), here[0] if here else None)
     if found is None:
         raise Http404
     return found
@@ -79,7 +86,7 @@ def calendar(request: HttpRequest) -> HttpResponse:
     view = "week" if is_week else ""
     context: dict[str, Any] = {
         "place": place,
-        "places": Location.objects.filter(is_active=True),
+        "places": my_places(request),
         "on": on,
         "first_on": first_on,
         "last_on": first_on + 6 * DAY,
@@ -121,7 +128,7 @@ def look(cast: availability.Cast, at: datetime, *, now: datetime, ignoring: int 
     return Looked(at, None, asked.why_not(), may_override=at > now and freely.slot() is not None)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_http_methods(["GET", "POST"])
 def move(request: HttpRequest, public_id: str) -> HttpResponse:
     """Another time for a booking: dropped on the calendar or typed, looked at first, then moved."""
@@ -199,11 +206,12 @@ def book(request: HttpRequest) -> HttpResponse:
     """Book for somebody on the phone: what, where, when (or why not), who, and how it is paid."""
     now = timezone.now()
     data = request.POST if request.method == "POST" else request.GET
-    kinds = list(SessionType.objects.filter(is_active=True, locations__is_active=True).distinct())
+    here = my_places(request)
+    kinds = list(SessionType.objects.filter(is_active=True, locations__in=here).distinct())
     kind = next((one for one in kinds if one.slug == data.get("session")), kinds[0] if kinds else None)
     if kind is None:
         return render(request, "bookings/desk_book.html", {"kinds": []})
-    choice = ChoiceOfTime(data, session_type=kind)
+    choice = ChoiceOfTime(data, session_type=kind, only=here)
     place = choice.chosen_location
     zone = ZoneInfo(place.zone)
     chosen = instant_of(data.get("starts_at", ""))
@@ -368,6 +376,7 @@ def unblock(request: HttpRequest) -> HttpResponse:
     if (
         busy.isdecimal()
         and len(busy) < 18
+        and day_plan.is_at(place, busy_id=int(busy))
         and blocks.unblock(busy_id=int(busy), by=actor_of(request), now=now)
     ):
         messages.success(request, _("Free again."))

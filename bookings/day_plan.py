@@ -89,6 +89,11 @@ class WeekRow:
     days: Sequence[tuple[date, Sequence[Stretch]]]
 
 
+def is_at(location: Location, *, busy_id: int) -> bool:
+    """Whether a busy time is of somebody or something at this place."""
+    return Busy.objects.filter(pk=busy_id, resource__in=[row.pk for row in resources_at(location)]).exists()
+
+
 def resources_at(location: Location, *, only: int | None = None) -> list[Resource]:
     """People first, then the rooms and chairs of a place; `only` one of them (an artist sees no other)."""
     rows = Resource.objects.filter(is_active=True).filter(

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import agreements, questionnaires, thread
+from bookings import agreements, places, questionnaires, thread
 from bookings.models import AddOn, AgreementKind, Booking, QuestionKind, SessionType
 from bookings.questionnaires import Draft, Owner
 from bookings.refusals import DetailsRefused
@@ -22,7 +22,7 @@ from studio.models import Role
 EMPTY_ROWS = 3
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def answer(request: HttpRequest, public_id: str) -> HttpResponse:
     """A word to the client, or the note that nothing needs to be said here."""

@@ -7,13 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from bookings import agreements, questionnaires, thread
+from bookings import agreements, places, questionnaires, thread
 from bookings.extras import extra as booking_extra
 from bookings.models import Booking
+from bookings.places import FRONT
 from studio import desk
-from studio.models import Role
-
-FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
 
 
 @booking_extra("desk", template="bookings/desk/_thread.html")
@@ -42,5 +40,6 @@ def papers_of(request: HttpRequest, booking: Booking, now: datetime) -> Mapping[
 @desk.panel("questions", template="bookings/panels/questions.html", order=12, roles=FRONT)
 def questions(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """What clients asked and nobody answered yet."""
-    rows = list(thread.open_entries().select_related("booking__session_type", "booking__location")[:10])
+    entries = thread.open_entries().filter(places.mine(request, "booking__location"))
+    rows = list(entries.select_related("booking__session_type", "booking__location")[:10])
     return {"entries": rows} if rows else None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import PaymentMethod, SessionType
@@ -15,10 +16,13 @@ class ChoiceOfTime(forms.Form):
     location = forms.CharField(required=False)
     week = forms.IntegerField(required=False, min_value=0, max_value=520)
 
-    def __init__(self, data: Any, *, session_type: SessionType) -> None:
+    def __init__(
+        self, data: Any, *, session_type: SessionType, only: "QuerySet[Location] | None" = None
+    ) -> None:
         super().__init__(data)
         self.session_type = session_type
-        self.locations = list(session_type.locations.filter(is_active=True))
+        offered = session_type.locations.filter(is_active=True)
+        self.locations = list(offered if only is None else offered.filter(pk__in=only))
         self.offered = list(session_type.add_ons.filter(is_active=True))
         self.is_valid()
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import allowances, charges, checkout, holds, invoices, payments, shares, vouchers
+from bookings import allowances, charges, checkout, holds, invoices, payments, places, shares, vouchers
 from bookings.models import Booking, BookingExtra, ExtraKind, Invoice, Refund, Voucher
 from bookings.private_views import open_booking
 from bookings.refusals import DetailsRefused, NotNow, Refused
@@ -318,7 +318,7 @@ DEEDS: dict[str, Callable[[HttpRequest, Booking, Actor, datetime], str]] = {
 }
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def booking_money(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
     """One thing done with a booking's money; the answer stands on its page."""
@@ -373,7 +373,7 @@ class IssueForm(forms.Form):
     form_token = forms.UUIDField(widget=forms.HiddenInput)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, everywhere=True)
 @require_http_methods(["GET", "POST"])
 def desk_vouchers(request: HttpRequest) -> HttpResponse:
     """Every voucher with its balance; give one away, take an unspent one back."""
@@ -421,14 +421,22 @@ def desk_vouchers(request: HttpRequest) -> HttpResponse:
     return render(request, "bookings/desk_vouchers.html", context, status=422 if form.errors else 200)
 
 
+def _at_my_places(request: HttpRequest) -> Q:
+    """The papers of bookings there; of vouchers only for who works everywhere."""
+    return places.mine(request, "booking__location")
+
+
 @staff(Role.PHOTOGRAPHER)
 @require_GET
 def desk_receipts(request: HttpRequest) -> HttpResponse:
     """All numbered papers, newest first; `?paper=` is one as PDF, `?month=2026-11&as=csv` a month for the books."""
     if wanted := request.GET.get("paper"):
-        return _as_pdf(get_object_or_404(Invoice, public_id=wanted[:24]))
+        return _as_pdf(
+            get_object_or_404(Invoice.objects.filter(_at_my_places(request)), public_id=wanted[:24])
+        )
     month = _month(request)
-    rows = Invoice.objects.select_related("entity", "booking").order_by("-issued_on", "-pk")
+    rows = Invoice.objects.filter(_at_my_places(request)).select_related("entity", "booking")
+    rows = rows.order_by("-issued_on", "-pk")
     if request.GET.get("as") == "csv":
         within = rows.filter(issued_on__gte=month, issued_on__lt=_next(month)).order_by(
             "entity", "kind", "number"
@@ -455,7 +463,7 @@ def desk_receipts(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_GET
 def desk_statements(request: HttpRequest) -> HttpResponse:
     """What each person earned in a month: shares of add-ons and tips; the same as CSV."""

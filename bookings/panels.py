@@ -10,19 +10,24 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from bookings import desk_papers as desk_papers  # registers the thread, the answers and the signatures
+from bookings import places
 from bookings.models import Allocation, Booking, BusyFeed, PaymentMethod, Shoot
+from bookings.places import FRONT
 from bookings.statuses import AskStatus, BookingStatus, RefundStatus
 from studio import desk
+from studio.access import ABOUT
 from studio.accounts import roles_of
-from studio.models import Message, MessageStatus, Role, User, WebhookEvent
+from studio.models import Location, Message, MessageStatus, Role, User, WebhookEvent
 from studio.views import LANDINGS
 
 LANDINGS["booking"] = "booking"
 LANDINGS["waiting"] = "waiting_place"
 LANDINGS["mine"] = "mine"
 LANDINGS["ask"] = "artist_ask"
-FRONT = frozenset({Role.OWNER, Role.PHOTOGRAPHER})
+BOOKED = "booking__location"
 DAY = FRONT | {Role.ARTIST}
+
+ABOUT["bookings.booking"] = lambda here: Booking.objects.filter(location__in=here).values("pk")
 
 desk.link("desk_bookings", label=_("Bookings"), order=10, roles=FRONT)
 desk.link("desk_papers", label=_("Papers"), order=70, roles=FRONT)
@@ -55,7 +60,12 @@ def today(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """Today's sessions at a glance, with the one next action of each."""
     from bookings.staff_views import shoots_of_day
 
-    shoots, _later = _split(shoots_of_day(now=now, days=0, user_resource=own_resource(request)), now)
+    shoots, _later = _split(
+        shoots_of_day(
+            now=now, days=0, where=places.mine(request, BOOKED), user_resource=own_resource(request)
+        ),
+        now,
+    )
     return {"shoots": shoots, "sees_money": bool(roles_of(request.user) & FRONT)}
 
 
@@ -64,14 +74,19 @@ def next_days(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """The sessions of the next days."""
     from bookings.staff_views import shoots_of_day
 
-    _today, later = _split(shoots_of_day(now=now, days=4, user_resource=own_resource(request)), now)
+    _today, later = _split(
+        shoots_of_day(
+            now=now, days=4, where=places.mine(request, BOOKED), user_resource=own_resource(request)
+        ),
+        now,
+    )
     return {"shoots": later[:12], "more": max(0, len(later) - 12)}
 
 
 @desk.panel("requests", template="bookings/panels/requests.html", order=15, roles=FRONT)
 def requests(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """Bookings that wait for the studio's yes."""
-    waiting = Booking.objects.filter(status=BookingStatus.REQUESTED).select_related(
+    waiting = Booking.objects.filter(places.mine(request), status=BookingStatus.REQUESTED).select_related(
         "payer", "session_type", "location"
     )
     rows = list(waiting.order_by("starts_at")[:20])
@@ -84,8 +99,15 @@ def asks(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     from bookings import asking, away
     from bookings.models import ArtistAsk
 
-    unfilled = [(booking, away.gaps_of(booking)) for booking in asking.unfilled(now=now)]
-    waiting = ArtistAsk.objects.filter(status=AskStatus.ASKED).select_related("resource", "booking__location")
+    here = set(Location.objects.filter(places.mine(request, "pk")).values_list("pk", flat=True))
+    unfilled = [
+        (booking, away.gaps_of(booking))
+        for booking in asking.unfilled(now=now)
+        if booking.location_id in here
+    ]
+    waiting = ArtistAsk.objects.filter(places.mine(request, BOOKED), status=AskStatus.ASKED).select_related(
+        "resource", "booking__location"
+    )
     rows = list(waiting.order_by("answer_by")[:20])
     return {"unfilled": unfilled, "waiting": rows} if unfilled or rows else None
 
@@ -93,14 +115,19 @@ def asks(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
 @desk.panel("stuck", template="bookings/panels/stuck.html", order=5, wide=True, roles=FRONT)
 def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """What needs a person: money to hand back; refunds, mails and payment events that did not go through."""
-    of_bookings = Allocation.objects.filter(refund__isnull=False, booking__isnull=False)
+    of_bookings = Allocation.objects.filter(
+        places.mine(request, BOOKED), refund__isnull=False, booking__isnull=False
+    )
     money = of_bookings.select_related("booking", "refund__payment__payer").order_by("refund__created_at")
     by_hand = Q(refund__status=RefundStatus.DUE) & ~Q(refund__payment__method=PaymentMethod.STRIPE)
-    found = {
+    found: dict[str, list[Any]] = {
         "by_hand": list(money.filter(by_hand)[:10]),
         "refunds": list(money.filter(refund__status=RefundStatus.FAILED)[:10]),
-        "mails": list(Message.objects.filter(status=MessageStatus.FAILED).order_by("-pk")[:10]),
-        "feeds": list(BusyFeed.objects.filter(failures__gte=3).select_related("resource")[:10]),
-        "events": list(WebhookEvent.objects.filter(handled_at=None, attempts__gte=5)[:10]),
     }
+    if places.is_everywhere(request):  # mails, calendars and payment events are of the whole studio
+        found |= {
+            "mails": list(Message.objects.filter(status=MessageStatus.FAILED).order_by("-pk")[:10]),
+            "feeds": list(BusyFeed.objects.filter(failures__gte=3).select_related("resource")[:10]),
+            "events": list(WebhookEvent.objects.filter(handled_at=None, attempts__gte=5)[:10]),
+        }
     return found if any(found.values()) else None

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import asking, away, calendar_feeds, closing, stand_ins
+from bookings import asking, away, calendar_feeds, closing, places, stand_ins
 from bookings.calendar_forms import WEEKDAYS, ClosureForm, FeedForm, LeaveForm, OtherHoursForm
-from bookings.calendar_views import actor_of, day_of, link, place_of
+from bookings.calendar_views import actor_of, day_of, link, my_places, place_of
 from bookings.models import Booking, Claim, Resource, ResourceDay, ResourceHours, ResourceKind
 from bookings.people import clean
 from bookings.refusals import Refused
@@ -52,7 +52,7 @@ def people(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     today = now.astimezone(ZoneInfo(desk_zone())).date()
     rows = (
-        Resource.objects.filter(is_active=True)
+        Resource.objects.filter(places.my_resources(request), is_active=True)
         .select_related("location", "busy_feed")
         .prefetch_related("skills", "hours__location")
     )
@@ -71,7 +71,7 @@ def people(request: HttpRequest) -> HttpResponse:
     return render(request, "bookings/people.html", {"groups": groups, "today": today})
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_GET
 def person(request: HttpRequest, public_id: str) -> HttpResponse:
     """One Resource: its week, its exceptions, its calendars."""
@@ -118,12 +118,12 @@ def _week(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_POST
 def person_hours(request: HttpRequest, public_id: str) -> HttpResponse:
     """Write the weekly hours; bookings that stand are not touched."""
     resource = found_resource(public_id)
-    places = {str(row.pk): row for row in Location.objects.filter(is_active=True)}
+    choices = {str(row.pk): row for row in Location.objects.filter(is_active=True)}
     rows, problem = [], ""
     for day in range(7):
         spans = []
@@ -132,7 +132,7 @@ def person_hours(request: HttpRequest, public_id: str) -> HttpResponse:
             if not begins and not until:
                 continue
             span = _span(begins, until)
-            place = places.get(request.POST.get(f"place-{day}-{number}", "")) or resource.location
+            place = choices.get(request.POST.get(f"place-{day}-{number}", "")) or resource.location
             if span is None or place is None:
                 problem = _("%(day)s: each span needs a beginning before its end, and a place.") % {
                     "day": WEEKDAYS[day]
@@ -165,7 +165,7 @@ def _span(begins: str, until: str) -> tuple[Any, Any] | None:
     return found if found[0] and found[1] and found[0] < found[1] else None
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_POST
 def person_leave(request: HttpRequest, public_id: str) -> HttpResponse:
     """Away from one day to another: then the list of who is affected."""
@@ -193,7 +193,7 @@ def person_leave(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect(link("desk_away", public_id, on=first_on, until=last_on))
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_POST
 def person_other(request: HttpRequest, public_id: str) -> HttpResponse:
     """Other hours on one date."""
@@ -206,7 +206,7 @@ def person_other(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_person", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_POST
 def person_back(request: HttpRequest, public_id: str) -> HttpResponse:
     """Take the exceptions of one date back."""
@@ -227,7 +227,7 @@ def _date(text: str) -> date | None:
 # --- calendars elsewhere ------------------------------------------------------------------------------------
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_POST
 def person_feed(request: HttpRequest, public_id: str) -> HttpResponse:
     """Read a calendar from now on, read it again at once, or stop reading it."""
@@ -252,7 +252,7 @@ def person_feed(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_person", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_POST
 def person_link(request: HttpRequest, public_id: str) -> HttpResponse:
     """Make the secret address of a Resource's own calendar, or close all of them."""
@@ -270,7 +270,7 @@ def person_link(request: HttpRequest, public_id: str) -> HttpResponse:
 # --- away ---------------------------------------------------------------------------------------------------
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_resource)
 @require_http_methods(["GET", "POST"])
 def away_today(request: HttpRequest, public_id: str) -> HttpResponse:
     """Somebody is away: who is affected, each with the next action."""
@@ -298,7 +298,7 @@ def away_today(request: HttpRequest, public_id: str) -> HttpResponse:
     return render(request, "bookings/away.html", context)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def mend(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
     """One tap for one client: somebody else does it, come without, or another time for free."""
@@ -395,8 +395,9 @@ def closures(request: HttpRequest) -> HttpResponse:
     now, today = timezone.now(), timezone.now().astimezone(ZoneInfo(desk_zone())).date()
     form = ClosureForm(
         request.POST or None,
-        initial={"on": today, "location": Location.objects.filter(is_active=True).first()},
+        initial={"on": today, "location": my_places(request).first()},
     )
+    form.fields["location"].queryset = my_places(request)  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():
         typed = form.cleaned_data
         try:
@@ -415,7 +416,7 @@ def closures(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, ngettext("%d day is closed.", "%d days are closed.", count) % count)
             return redirect("desk_closures")
-    rows = Closure.objects.filter(on__gte=today, location__is_active=True).select_related("location")
+    rows = Closure.objects.filter(on__gte=today, location__in=my_places(request)).select_related("location")
     context = {"form": form, "closures": rows.order_by("on", "location__position")[:200]}
     return render(request, "bookings/closures.html", context, status=422 if form.errors else 200)
 
@@ -425,6 +426,9 @@ def closures(request: HttpRequest) -> HttpResponse:
 def closure_off(request: HttpRequest) -> HttpResponse:
     """Take closures back."""
     ids = [int(text) for text in request.POST.getlist("closure") if text.isdecimal() and len(text) < 18]
-    count = closing.open_again(closure_ids=ids, by=actor_of(request), now=timezone.now())
+    mine = list(
+        Closure.objects.filter(pk__in=ids, location__in=my_places(request)).values_list("pk", flat=True)
+    )
+    count = closing.open_again(closure_ids=mine, by=actor_of(request), now=timezone.now())
     messages.success(request, ngettext("%d day is open again.", "%d days are open again.", count) % count)
     return redirect("desk_closures")

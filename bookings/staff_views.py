@@ -20,6 +20,7 @@ from bookings import (
     extras,
     lifecycle,
     payments,
+    places,
     promising,
     questionnaires,
     till,
@@ -54,6 +55,7 @@ def bookings(request: HttpRequest) -> HttpResponse:
     rows = Booking.objects.select_related("payer", "session_type", "location").prefetch_related(
         "shoots__sitter"
     )
+    rows = rows.filter(places.mine(request))
     match tab:
         case "past":
             rows = rows.filter(status=BookingStatus.CONFIRMED, ends_at__lt=now).order_by("-starts_at")
@@ -144,7 +146,7 @@ def _major(amount: int, currency: str) -> str:
     return f"{to_major(amount, currency):f}"
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_GET
 def booking(request: HttpRequest, public_id: str) -> HttpResponse:
     """One booking: people, times, money, messages, history."""
@@ -158,7 +160,7 @@ def _found(public_id: str) -> Booking:
     )
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     """Cancelled on the desk, with a reason on record: what we cause gives everything back, a client's wish what the
@@ -183,7 +185,7 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_booking", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def payment(request: HttpRequest, public_id: str) -> HttpResponse:
     """Write down money taken by hand."""
@@ -213,7 +215,7 @@ def payment(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_booking", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def decide(request: HttpRequest, public_id: str) -> HttpResponse:
     """A request is taken or declined."""
@@ -240,7 +242,7 @@ SAID = {
 }
 
 
-@staff(Role.PHOTOGRAPHER, Role.ARTIST)
+@staff(Role.PHOTOGRAPHER, Role.ARTIST, at=places.of_shoot)
 @require_POST
 def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
     """Check in, complete, no-show: one tap each."""
@@ -265,7 +267,7 @@ def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
     return redirect("desk")
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_shoot)
 @require_GET
 def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
     """Behind a tap, for the photographer alone: never on a shared screen, in a list, a search or a feed."""
@@ -285,11 +287,13 @@ def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
     )
 
 
-def shoots_of_day(*, now: datetime, days: int, user_resource: int | None = None) -> list[Shoot]:
+def shoots_of_day(
+    *, now: datetime, days: int, where: Q = Q(), user_resource: int | None = None
+) -> list[Shoot]:
     """Sessions whose local day at their location is today (0) or one of the next days, in order."""
     window = Q(starts_at__gte=now - timedelta(days=1), starts_at__lt=now + timedelta(days=days + 2))
     rows = (
-        Shoot.objects.filter(window, booking__status=BookingStatus.CONFIRMED)
+        Shoot.objects.filter(window, where, booking__status=BookingStatus.CONFIRMED)
         .select_related("sitter", "booking__payer", "booking__session_type", "booking__location")
         .prefetch_related("booking__claims__resource", "booking__add_ons__add_on")
         .order_by("booking__starts_at")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
-from bookings import asking, availability, calendar_feeds, holds, late, reshoots
+from bookings import asking, availability, calendar_feeds, holds, late, places, reshoots
 from bookings.availability import Leeway
 from bookings.calendar_forms import time_field
 from bookings.calendar_views import actor_of, day_of, instant_of
@@ -39,7 +39,7 @@ def _shoot(public_id: str) -> Shoot:
     return found
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_http_methods(["GET", "POST"])
 def late_arrival(request: HttpRequest, public_id: str) -> HttpResponse:
     """When will they be here, what does it leave, and what is done about it."""
@@ -87,7 +87,7 @@ def _is_time(text: str) -> bool:
     return True
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_http_methods(["GET", "POST"])
 def reshoot(request: HttpRequest, public_id: str) -> HttpResponse:
     """The session once more at no price: choose a time."""
@@ -170,7 +170,7 @@ def artist_ask(request: HttpRequest, public_id: str) -> HttpResponse:
     )
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_ask)
 @require_http_methods(["POST"])
 def desk_ask(request: HttpRequest, public_id: str) -> HttpResponse:
     """The studio asked the artist itself, by phone, and writes the answer down."""

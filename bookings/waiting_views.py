@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import waiting
+from bookings import places, waiting
 from bookings.forms import ChoiceOfTime, WaitForm
 from bookings.models import AddOn, SessionType, WaitingOffer, WaitingPlace
 from bookings.refusals import DetailsRefused, Refused
@@ -163,9 +163,8 @@ def leave(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 def desk_list(request: HttpRequest) -> HttpResponse:
     """Who waits, in the order of the line, with what is offered to them now; and what became of the last ones."""
-    rows = WaitingPlace.objects.select_related("client", "session_type", "location").prefetch_related(
-        "offers__booking"
-    )
+    rows = WaitingPlace.objects.filter(places.mine(request))
+    rows = rows.select_related("client", "session_type", "location").prefetch_related("offers__booking")
     live = rows.filter(status__in=[WaitingStatus.WAITING, WaitingStatus.OFFERED])
     context = {
         "places": live.order_by("created_at", "pk")[:200],
@@ -174,7 +173,7 @@ def desk_list(request: HttpRequest) -> HttpResponse:
     return render(request, "bookings/desk_waiting.html", context)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=places.of_waiting)
 @require_POST
 def desk_leave(request: HttpRequest, public_id: str) -> HttpResponse:
     """The client rang and does not want to wait any more."""

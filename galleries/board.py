@@ -1,6 +1,6 @@
 """What the desk shows of the promises: late, at risk, due today, waiting for the client; and how well they are kept."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from math import ceil
@@ -73,15 +73,20 @@ SHOWN = 15  # lines of a list; the rest is counted, and one list can be asked fo
 WHOLE = 2000
 
 
-def board(*, now: datetime, limit: int = SHOWN, whole: str = "") -> Board:
+def board(
+    *, now: datetime, limit: int = SHOWN, whole: str = "", places: Collection[int] | None = None
+) -> Board:
     """The whole board with a fixed number of queries: every running promise is forecast, `limit` a list are shown.
 
-    `whole` names one list that is shown to its end.
+    `whole` names one list that is shown to its end; `places` the locations of which it speaks (all without).
     """
     work = queue()
     finish = risk.expected(work, retouchers=retouchers(), now=now)
-    sorted_in = _sorted_in(work, finish, now=now)
+    here = [row for row in work if places is None or row.location_id in places]
+    sorted_in = _sorted_in(here, finish, now=now)
     waiting = _running().filter(deliver_by=None).order_by("clock_started_at", "id")
+    if places is not None:
+        waiting = waiting.filter(shoot__booking__location__in=places)
     sorted_in["waiting"] = list(waiting.values_list("pk", flat=True))
     shown = {name: pks[: WHOLE if name == whole else limit] for name, pks in sorted_in.items()}
     rows = _rows(pk for pks in shown.values() for pk in pks)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from galleries import proofing
 from galleries.models import Gallery, Pause, PauseReason, Retouch
@@ -28,11 +28,11 @@ class Waiting:
     is_stuck: bool
 
 
-def choosing(*, now: datetime) -> Mapping[str, Any] | None:
+def choosing(*, now: datetime, where: Q = Q()) -> Mapping[str, Any] | None:
     """The clients who are choosing, longest first; None when nobody is."""
     pauses = (
         Pause.objects.filter(
-            reason=PauseReason.CHOOSING, ended_at=None, gallery__status=GalleryStatus.PROOFING
+            where, reason=PauseReason.CHOOSING, ended_at=None, gallery__status=GalleryStatus.PROOFING
         )
         .select_related("gallery__shoot__sitter", "gallery__shoot__booking__location")
         .annotate(chosen=Count("gallery__picks"))
@@ -65,9 +65,10 @@ def open_orders() -> "QuerySet[Retouch]":
     )
 
 
-def to_retouch(*, now: datetime) -> Mapping[str, Any] | None:
+def to_retouch(*, now: datetime, where: Q = Q()) -> Mapping[str, Any] | None:
     """The next work orders; None when nothing is to be retouched."""
-    rows = list(open_orders().prefetch_related("pick__photo__renditions")[: SHOWN + 1])
+    orders = open_orders().filter(where)
+    rows = list(orders.prefetch_related("pick__photo__renditions")[: SHOWN + 1])
     if not rows:
         return None
-    return {"retouches": rows[:SHOWN], "count": open_orders().count(), "now": now}
+    return {"retouches": rows[:SHOWN], "count": orders.count(), "now": now}

@@ -1,9 +1,11 @@
 """A client's page on the desk: who they are to the studio; for the owner a copy of what is kept, and erasing them."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -12,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from bookings import dossier
-from bookings.models import Client
+from bookings.models import Booking, Client
 from galleries import copies, downloads, forgetting, wishes
 from galleries.models import DataCopy, Erasure
 from galleries.statuses import CopyStatus, ErasureStatus
@@ -25,7 +27,13 @@ from studio.models import Location, Role
 SHOWN = 50  # bookings on the page
 
 
-@staff(Role.PHOTOGRAPHER)
+def _where(public_id: str) -> Collection[int]:
+    """Where they booked or were photographed."""
+    theirs = Q(payer__public_id=public_id) | Q(shoots__sitter__public_id=public_id)
+    return Booking.objects.filter(theirs).values_list("location", flat=True)
+
+
+@staff(Role.PHOTOGRAPHER, at=_where)
 @require_GET
 def client(request: HttpRequest, public_id: str) -> HttpResponse:
     """One person or firm: how to reach them, what they booked, and what the owner may do with what is kept."""
@@ -55,7 +63,7 @@ def client(request: HttpRequest, public_id: str) -> HttpResponse:
     return answer
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_http_methods(["GET", "POST"])
 def client_copy(request: HttpRequest, public_id: str) -> HttpResponse:
     """How far the copy is, for the page that waits for it; POST asks for a new one."""
@@ -73,7 +81,7 @@ def client_copy(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_client", public_id)
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_safe
 def client_zip(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """The copy itself, for the owner, while it lasts. A cut download goes on where it stopped."""
@@ -92,7 +100,7 @@ def client_zip(request: HttpRequest, public_id: str) -> HttpResponseBase:
     return downloads.send(request, body, gallery=None, credential=None, may_go_on=may_go_on, now=now)
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_http_methods(["GET", "POST"])
 def client_erase(request: HttpRequest, public_id: str) -> HttpResponse:
     """What would go and what would stay, what stands in the way, and the name to be typed; POST begins it."""
@@ -121,7 +129,7 @@ def client_erase(request: HttpRequest, public_id: str) -> HttpResponse:
     return render(request, "galleries/client_erase.html", context, status=422 if problems else 200)
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_POST
 def client_wish(request: HttpRequest, public_id: str) -> HttpResponse:
     """A wish was answered; how is written down."""

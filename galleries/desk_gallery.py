@@ -121,16 +121,19 @@ def next_step(gallery: Gallery) -> NextStep | None:
 # --- the whole desk
 
 
-def trouble(*, now: datetime) -> Mapping[str, Any] | None:
+def trouble(*, now: datetime, galleries: QuerySet[Gallery]) -> Mapping[str, Any] | None:
     """Files being received, senders that went silent, failed work and damaged originals; None when all is quiet."""
-    open_uploads = Upload.objects.filter(status=UploadStatus.RECEIVING)
+    of_them = Q(gallery__in=galleries)
+    open_uploads = Upload.objects.filter(of_them, status=UploadStatus.RECEIVING)
     lively = open_uploads.filter(touched_at__gte=now - ALIVE)
     silent = open_uploads.filter(touched_at__lt=now - ALIVE)
-    failed = Job.objects.filter(status=JobStatus.FAILED).select_related(
+    failed = Job.objects.filter(of_them | Q(gallery=None), status=JobStatus.FAILED).select_related(
         "gallery__shoot__sitter", "photo", "upload", "retouch__pick__photo", "version__retouch__pick__photo"
     )
-    checking = Job.objects.filter(kind=JobKind.INTAKE, status__in=[JobStatus.WAITING, JobStatus.RUNNING])
-    damaged = _galleries(Gallery.objects.filter(files__is_damaged=True, files__erased_at=None))
+    checking = Job.objects.filter(
+        of_them, kind=JobKind.INTAKE, status__in=[JobStatus.WAITING, JobStatus.RUNNING]
+    )
+    damaged = _galleries(galleries.filter(files__is_damaged=True, files__erased_at=None))
     context = {
         "sending": _galleries(Gallery.objects.filter(uploads__in=lively)),
         "silent": _galleries(Gallery.objects.filter(uploads__in=silent)),

@@ -1,5 +1,6 @@
 """The promise on the desk: the board, delivering by hand, and the cause of a breach."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -15,7 +16,8 @@ from galleries import board as boards
 from galleries import breaches, delivery, figures
 from galleries.delivery_views import retouchers
 from galleries.models import Breach, Gallery
-from studio.access import staff
+from galleries.rights import SEES_PICTURES
+from studio.access import at_my_places, places_of, staff
 from studio.accounts import roles_of
 from studio.actors import Actor
 from studio.models import Role, User
@@ -28,9 +30,13 @@ YEAR = timedelta(days=365)
 def board(request: HttpRequest) -> HttpResponse:
     """Every running promise, late ones first, and how well the promises of the last year were kept."""
     now, whole = timezone.now(), request.GET.get("whole", "")
-    missed = Breach.objects.select_related("gallery__shoot__sitter", "gallery__shoot__booking__location")
+    places = places_of(request.user, SEES_PICTURES)
+    mine = at_my_places(request, "gallery__shoot__booking__location", roles=SEES_PICTURES)
+    missed = Breach.objects.filter(mine).select_related(
+        "gallery__shoot__sitter", "gallery__shoot__booking__location"
+    )
     context = {
-        "parts": parts_of(boards.board(now=now, whole=whole), retouchers()),
+        "parts": parts_of(boards.board(now=now, whole=whole, places=places), retouchers()),
         "record": boards.record(since=now - YEAR, now=now),
         "causes": boards.causes(since=now - YEAR),
         "breaches": missed.order_by("-recorded_at")[:50],
@@ -75,7 +81,15 @@ def parts_of(found: boards.Board, people: list[User]) -> list[Part]:
     ]
 
 
-@staff(Role.PHOTOGRAPHER)
+def _of_gallery(public_id: str) -> Collection[int]:
+    return Gallery.objects.filter(public_id=public_id).values_list("shoot__booking__location", flat=True)
+
+
+def _of_breach(pk: int) -> Collection[int]:
+    return Breach.objects.filter(pk=pk).values_list("gallery__shoot__booking__location", flat=True)
+
+
+@staff(Role.PHOTOGRAPHER, at=_of_gallery)
 @require_POST
 def deliver(request: HttpRequest, public_id: str) -> HttpResponse:
     """Release the finals now."""
@@ -93,7 +107,7 @@ def deliver(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("desk_gallery", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=_of_breach)
 @require_POST
 def breach_cause(request: HttpRequest, pk: int) -> HttpResponse:
     """Why a promise was missed, in a person's words."""
@@ -103,7 +117,7 @@ def breach_cause(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("promise_board")
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, at=_of_breach)
 @require_POST
 def breach_policy(request: HttpRequest, pk: int) -> HttpResponse:
     """The owner's word on the late policy: carry it out now, or leave it out with a reason."""
@@ -120,7 +134,7 @@ def breach_policy(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("promise_board")
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_GET
 def promise_figures(request: HttpRequest) -> HttpResponse:
     """How the promise was kept in each of the last twelve months."""
@@ -129,7 +143,7 @@ def promise_figures(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-@staff(Role.OWNER)
+@staff(Role.OWNER, everywhere=True)
 @require_GET
 def breaches_csv(request: HttpRequest) -> HttpResponse:
     """Every missed promise with its cause and what it cost."""

@@ -21,7 +21,7 @@ from galleries.retouching import RetouchRefused
 from galleries.retouching.rows import IN_WORK
 from galleries.statuses import FinishedStatus, JobStatus, RetouchStatus, UploadStatus
 from studio import storage
-from studio.access import staff
+from studio.access import at_my_places, staff
 from studio.actors import Actor
 from studio.models import Role, User
 
@@ -60,8 +60,9 @@ def retouch_queue(request: HttpRequest) -> HttpResponse:
     sessions: dict[int, list[Retouch]] = {}
     for row in rows[:200]:
         sessions.setdefault(row.gallery_id, []).append(row)
+    mine = at_my_places(request, "gallery__shoot__booking__location", roles=rights.SEES_PICTURES)
     shown = (
-        Retouch.objects.filter(status=RetouchStatus.IN_REVIEW, gallery__status__in=IN_WORK)
+        Retouch.objects.filter(mine, status=RetouchStatus.IN_REVIEW, gallery__status__in=IN_WORK)
         .select_related("pick__photo", "gallery__shoot__sitter", "gallery__shoot__booking__location")
         .prefetch_related("pick__photo__renditions")
         .order_by("shown_at")[:50]

@@ -20,7 +20,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from studio import credentials, desk, links, throttles
-from studio.access import staff
+from studio.access import messages_of, staff
 from studio.accounts import roles_of
 from studio.actors import Actor
 from studio.background import ring_on_commit
@@ -97,7 +97,7 @@ def desk_home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def message_list(request: HttpRequest) -> HttpResponse:
     """Every message, newest first, with its state. In the demo this is where mail is read."""
-    rows = Message.objects.order_by("-id")
+    rows = messages_of(request).order_by("-id")
     if query := request.GET.get("q", "").strip():
         rows = rows.filter(to_address__icontains=query) | rows.filter(subject__icontains=query)
     page = Paginator(rows, 50).get_page(request.GET.get("page"))
@@ -117,7 +117,7 @@ FRAMING_CSP: Policy = {**settings.SECURE_CSP, "frame-src": [CSP.SELF]}  # type: 
 @csp_override(FRAMING_CSP)
 def message_detail(request: HttpRequest, public_id: str) -> HttpResponse:
     """One message as it was or will be sent, and what happened to it."""
-    message = get_object_or_404(Message, public_id=public_id)
+    message = get_object_or_404(messages_of(request), public_id=public_id)
     rows = StatusChange.objects.filter(model=Message._meta.label_lower, object_id=message.pk).order_by("id")
     labels = dict(MessageStatus.choices)
     changes = [
@@ -145,7 +145,7 @@ MAIL_CSP: Policy = {
 @csp_override(MAIL_CSP)
 def message_html(request: HttpRequest, public_id: str) -> HttpResponse:
     """The mail as a mail program draws it, for the frame on its page. Its links open beside it."""
-    message = get_object_or_404(Message, public_id=public_id)
+    message = get_object_or_404(messages_of(request), public_id=public_id)
     return HttpResponse('<base target="_blank">' + _shown(message.body_html))
 
 
@@ -156,7 +156,7 @@ def message_again(request: HttpRequest, public_id: str) -> HttpResponse:
     from studio.tasks import send_messages
 
     assert isinstance(request.user, User)  # @staff let them in
-    message = get_object_or_404(Message, public_id=public_id, status=MessageStatus.FAILED)
+    message = get_object_or_404(messages_of(request), public_id=public_id, status=MessageStatus.FAILED)
     now = timezone.now()
     with transaction.atomic():
         try:

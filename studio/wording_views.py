@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from studio import outbox, wording
-from studio.access import staff
+from studio.access import messages_of, staff
 from studio.accounts import require
 from studio.actors import Actor
-from studio.models import Channel, Message, MessageStatus, MessageWords, Role
+from studio.models import Channel, MessageStatus, MessageWords, Role
 from studio.wording import Editable, WordingRefused
 
 
@@ -98,7 +98,7 @@ def _preview(message: Editable, *, subject: str, body: str) -> dict[str, object]
 @require_POST
 def text_sent(request: HttpRequest, public_id: str) -> HttpResponse:
     """A text was sent from the studio's own phone."""
-    message = get_object_or_404(Message, public_id=public_id, channel=Channel.SMS)
+    message = get_object_or_404(messages_of(request), public_id=public_id, channel=Channel.SMS)
     if message.status == MessageStatus.BY_HAND:
         outbox.sent_by_hand(message_id=message.pk, by=Actor.user(require(request)), now=timezone.now())
         messages.success(request, _("Written down as sent."))

@@ -71,6 +71,16 @@ def page(client, name, *args, **query):
     return html
 
 
+def test_a_booking_that_is_still_being_typed_breaks_no_page(desk, kind, place):
+    """A held time has no name yet."""
+    held = factories.booking(session_type=kind, at=place, starts_at=TEN, status=BookingStatus.HELD, now=NOW)
+    held.shoots.all().delete()
+    Booking.objects.filter(pk=held.pk).update(payer=None)
+    assert "Somebody who is still typing" in page(desk, "desk_bookings", tab="open")
+    assert "Somebody who is still typing" in page(desk, "desk_booking", held.public_id)
+    assert "Being typed" in page(desk, "desk_calendar", on="2035-11-20")
+
+
 # --- the plan -----------------------------------------------------------------------------------------------
 
 

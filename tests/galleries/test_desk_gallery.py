@@ -148,9 +148,9 @@ def test_somebody_of_another_location_cannot_retry(gallery: Gallery) -> None:
 
 def test_the_panel_is_hidden_while_all_is_quiet_and_names_damage(gallery: Gallery) -> None:
     take_in(gallery, 1)
-    assert desk_gallery.trouble(now=timezone.now()) is None
+    assert desk_gallery.trouble(now=timezone.now(), galleries=Gallery.objects.all()) is None
     gallery.files.update(is_damaged=True)
-    told = desk_gallery.trouble(now=timezone.now())
+    told = desk_gallery.trouble(now=timezone.now(), galleries=Gallery.objects.all())
     assert told is not None
     assert [(row.pk, row.how_many) for row in told["damaged"]] == [(gallery.pk, 1)]
 

@@ -20,7 +20,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, r
 from django.utils import timezone
 
 from bookings.mine_views import address_key
-from bookings.models import ArtistAsk
+from bookings.models import ArtistAsk, Booking
 from bookings.statuses import BookingStatus
 from galleries.models import Card, Leak, Pick, Retouch, Upload
 from studio import credentials
@@ -338,6 +338,44 @@ def test_each_role_gets_what_the_table_says(world: World) -> None:
                 if problem := difference(name, role, named, ask(browser, method, address)):
                     wrong.append(f"{name}: {method} as {role}: {problem}")
     assert not wrong, "\n".join(wrong)
+
+
+OF_A_PLACE = {"booking", "shoot", "gallery", "retouch", "upload", "card", "leak", "message", "waiting"}
+OF_A_PLACE |= {"resource", "ask"}
+LISTS = "desk desk_bookings desk_waiting desk_calendar desk_receipts message_list promise_board retouch_queue cards"
+
+
+def test_a_role_at_another_location_opens_nothing_of_this_one(world: World) -> None:
+    """An owner and photographer, but only there: what is named in the address stays shut, as if it did not exist."""
+    elsewhere = Client(raise_request_exception=False)
+    person = factories.user(Role.OWNER, Role.PHOTOGRAPHER)
+    person.staff_roles.update(location=factories.location())
+    sign_in(elsewhere, person)
+    opened = []
+    for name in OURS:
+        row = row_of(name)
+        if row is None or row.of not in OF_A_PLACE or "everybody" in row.reads | row.writes:
+            continue
+        for method, named in (("get", row.reads), ("post", row.writes)):
+            if named and outcome(ask(elsewhere, method, address_of(name, row, world))) != REFUSED:
+                opened.append(f"{method} {name}")
+    assert not opened, opened
+
+
+def test_a_list_leaves_out_what_is_at_another_location(world: World) -> None:
+    """Also for the whole studio's desk: requests, calendar, waiting list, papers and messages."""
+    here, elsewhere = Booking.objects.get(public_id=world.public_ids["booking"]), Client()
+    person = factories.user(Role.PHOTOGRAPHER)
+    person.staff_roles.update(location=factories.location())
+    sign_in(elsewhere, person)
+    Booking.objects.filter(pk=here.pk).update(status="requested")
+    seen = world.browsers["owner"].get(reverse("desk_bookings") + "?tab=open").content.decode()
+    assert here.payer.name in seen
+    for name in LISTS.split():
+        address = reverse(name) + ("?tab=open" if name == "desk_bookings" else "")
+        assert here.payer.name not in elsewhere.get(address).content.decode(), name
+    for name in ("desk_statements", "desk_vouchers"):
+        assert elsewhere.get(reverse(name)).status_code == 403
 
 
 def test_admin_is_closed_to_everybody_without_the_flag(world: World) -> None:
