@@ -46,8 +46,8 @@ from bookings.statuses import (
     VoucherStatus,
     WaitingStatus,
 )
-from studio.actors import Actor, ActorKind
-from studio.models import Credential, LinkRequest, Message, MessageStatus, StatusChange
+from studio.actors import WORKER, Actor, ActorKind
+from studio.models import Credential, LinkRequest, Message, MessageStatus, StatusChange, User
 from studio.templatetags.studio_tags import local, money
 from studio.transitions import move_where
 
@@ -244,7 +244,7 @@ def forget(client: Client, *, by: Actor, now: datetime) -> None:
     Credential.objects.filter(holder_id=client.pk, revoked_at=None).update(revoked_at=now)
     Credential.objects.filter(holder_id=client.pk).update(erased_at=now)
     move_where(messages_about(client).filter(status__in=ON_ITS_WAY), "cancel", by=by, now=now)
-    _forget_requests(client)
+    _forget_address(client, now=now)
     shoots_of(client).filter(private_erased_at=None).update(private_erased_at=now)
     AnswerSheet.objects.filter(shoot__in=shoots_of(client), erased_at=None).update(erased_at=now)
     for trace in traces(client, until=now):
@@ -275,10 +275,21 @@ def _withdraw_consents(client: Client, *, now: datetime) -> None:
     )
 
 
-def _forget_requests(client: Client) -> None:
-    """Requests for links by this address, unless somebody else is known by it."""
-    if not Client.objects.filter(email__iexact=client.email, erased_at=None).exclude(pk=client.pk).exists():
-        LinkRequest.objects.filter(email__iexact=client.email).delete()
+def _forget_address(client: Client, *, now: datetime) -> None:
+    """What is known of the address alone: requests for links, and what was shared with it as somebody's agent.
+
+    Nothing, where another client or somebody of the studio has the same address: then it is theirs as well.
+    """
+    others = Client.objects.filter(email__iexact=client.email, erased_at=None).exclude(pk=client.pk)
+    if others.exists() or User.objects.filter(email__iexact=client.email).exists():
+        return
+    LinkRequest.objects.filter(email__iexact=client.email).delete()
+    shared = Credential.objects.filter(holder_id=None, holder_email__iexact=client.email)
+    shared.filter(revoked_at=None).update(revoked_at=now)
+    shared.update(erased_at=now, holder_label="", holder_email="", pin_hash="")
+    letters = Message.objects.filter(client_id=None, to_address__iexact=client.email)
+    move_where(letters.filter(status__in=ON_ITS_WAY), "cancel", by=WORKER, now=now)
+    letters.exclude(status__in=ON_ITS_WAY).update(**WORDLESS, to_address="", to_name="")
 
 
 def left(client: Client, *, until: datetime) -> Iterator[str]:

@@ -347,6 +347,7 @@ def _empty(gallery: Gallery, erasure: Erasure) -> None:
         Pick.objects.filter(gallery=gallery),
         Photo.objects.filter(gallery=gallery),
         Upload.objects.filter(gallery=gallery),
+        slates_of(gallery),
     ]
     Retouch.objects.filter(gallery=gallery).update(approved_version=None, shown_version=None)
     Version.objects.filter(retouch__gallery=gallery).update(parent=None)
@@ -368,16 +369,24 @@ def _objects(gallery: Gallery) -> Iterator[tuple[str, str]]:
         yield ORIGINALS, key
         if archived_at is not None:
             yield ARCHIVE, key
-    for key in gallery.uploads.values_list("key", flat=True):
-        yield ORIGINALS, key
+    for uploads in (gallery.uploads.all(), slates_of(gallery)):
+        for key, look_key in uploads.values_list("key", "look_key"):
+            yield ORIGINALS, key
+            if look_key:
+                yield DERIVED, look_key
     yield from Version.objects.filter(retouch__gallery=gallery).values_list("store", "key")
     derived: list[Iterable[str]] = [
         Rendition.objects.filter(photo__gallery=gallery).values_list("key", flat=True),
         gallery.finished_files.exclude(thumb_key="").values_list("thumb_key", flat=True),
-        gallery.uploads.exclude(look_key="").values_list("look_key", flat=True),
     ]
     for keys in derived:
         yield from ((DERIVED, key) for key in keys)
+
+
+def slates_of(gallery: Gallery) -> "QuerySet[Upload]":
+    """Photographed slates of this session that lie with their card: the sitter's name stands on them."""
+    filed = Upload.objects.filter(gallery=None, status=UploadStatus.FILED)
+    return filed.filter(facts__slates__contains=[gallery.shoot.code])
 
 
 def _keep_what_others_name(erasure: Erasure) -> None:
@@ -447,6 +456,7 @@ def things(gallery: Gallery) -> int:
     rows: list[QuerySet[Any]] = [
         gallery.photos.all(),
         gallery.uploads.all(),
+        slates_of(gallery),
         gallery.jobs.all(),
         gallery.finished_files.all(),
         gallery.retouches.all(),
@@ -483,7 +493,7 @@ def _words_go(erasure: Erasure, *, now: datetime) -> None:
     letters = words.messages_about(client) | _letters_about_pictures(client)
     if letters.filter(status=MessageStatus.SENDING).exists():
         raise StillBusy(_("A letter about them is being sent just now."))
-    letter = _last_letter(client, now=now)
+    to = Client(name=client.name, called=client.called, email=client.email, language=client.language)
     _close_links(client, now=now)
     _cancel_letters(client, by=WORKER, now=now)
     _forget_causes(client)
@@ -491,6 +501,7 @@ def _words_go(erasure: Erasure, *, now: datetime) -> None:
     for trace in traces(client, until=now):
         trace.wipe()
     YearLater.objects.filter(client=client).delete()
+    letter = _last_letter(client, to, now=now)
     client.refresh_from_db()
     client.name = erased_name(now)
     client.save(update_fields=["name"])
@@ -504,13 +515,16 @@ def erased_name(at: datetime) -> str:
         return _("Erased on %(day)s") % {"day": formats.date_format(at, "j F Y")}
 
 
-def _last_letter(client: Client, *, now: datetime) -> Message | None:
+def _last_letter(client: Client, to: Client, *, now: datetime) -> Message | None:
     """It goes to the address only: no row connects it with the person, but this erasure."""
-    to = Client(name=client.name, called=client.called, email=client.email, language=client.language)
     return queue_message(
-        "person_erased", to=to, about=None, context={"stays": words.stays(client)}, now=now,
+        "person_erased",
+        to=to,
+        about=None,
+        context={"stays": words.stays(client)},
+        now=now,
         once=f"person_erased:{client.pk}",
-    )  # fmt: skip
+    )
 
 
 def _forget_causes(client: Client) -> None:

@@ -25,7 +25,21 @@ from bookings.models import (
     WaitingPlace,
 )
 from galleries import delivery
-from galleries.models import Download, Gallery, Leak, Note, Photo, PhotoAids, PhotoFile, Rendition, YearLater
+from galleries.models import (
+    Breach,
+    Card,
+    Download,
+    Gallery,
+    Leak,
+    Note,
+    Pause,
+    Photo,
+    PhotoAids,
+    PhotoFile,
+    Rendition,
+    Upload,
+    YearLater,
+)
 from studio import credentials, storage
 from studio.actors import WORKER, Actor, ActorKind
 from studio.models import LegalEntity, LinkRequest, Message, StatusChange
@@ -195,7 +209,50 @@ def _words_about(
         message=f"Dear {MARK}", told_at=now, told_by="Ana", closed_at=now, closed_by="Ana", outcome=f"{MARK} is well",
     )  # fmt: skip
     _letters(client, shoot, gallery, now=now)
+    _beside(client, shoot, gallery, now=now)
     return links
+
+
+def _beside(client: Client, shoot: Shoot, gallery: Gallery, *, now: datetime) -> None:
+    """What lies about: a pause, a late delivery, a file that was given up, a slate on its card, a link as an agent."""
+    Pause.objects.create(
+        gallery=gallery, reason="choosing", opened_at=now, begins_at=now, ended_at=now, opened_by="Ana",
+        ended_by=client.name,
+    )  # fmt: skip
+    Breach.objects.create(
+        gallery=gallery, deliver_by=now, recorded_at=now, cause=f"{MARK.title()} was ill", late_policy="waived",
+        late_policy_reason=f"agreed with {MARK}",
+    )  # fmt: skip
+    card = Card.objects.create(location=shoot.booking.location, created_at=now, closed_at=now, sorted_at=now)
+    for name, verbs, home in (
+        ("given-up", ("abandon",), {"gallery": gallery}),
+        ("slate", ("received", "file_away"), {"card": card}),
+    ):
+        data = BytesIO(f"{name} of {MARK}".encode())
+        key = storage.random_key(f"c{card.public_id}", ".jpg")
+        kept = storage.put(storage.originals(), key, data) if name == "slate" else None
+        upload = Upload(
+            name=f"{MARK}-{name}.jpg", size=kept.size if kept else 9, key=key, created_at=now, touched_at=now,
+            sha256=kept.sha256 if kept else "", facts={"slates": [shoot.code]}, **home,
+        )  # fmt: skip
+        begin(upload, by=WORKER, now=now)
+        for verb in verbs:
+            move(Upload, upload.pk, verb, by=WORKER, now=now)
+    other = make_gallery(now=now, shoot=make_shoot(now=now))
+    credentials.grant(
+        scope="gallery",
+        target=other.public_id,
+        now=now,
+        holder_label=f"Robin {MARK}",
+        holder_email=client.email,
+    )
+    letter = Message(
+        name="gallery_shared", to_address=client.email.upper(), to_name=client.name, subject="Pictures",
+        body_text=f"Dear {MARK}", due_at=now, created_at=now,
+    )  # fmt: skip
+    begin(letter, by=WORKER, now=now)
+    move(Message, letter.pk, "claim", by=WORKER, now=now)
+    move(Message, letter.pk, "sent", by=WORKER, now=now)
 
 
 def _invoice(client: Client, shoot: Shoot, *, now: datetime) -> None:

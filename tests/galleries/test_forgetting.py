@@ -91,7 +91,7 @@ def broken(now) -> list[str]:
 
 def test_no_word_and_no_byte_of_them_is_left_but_on_the_invoice(robin, now):
     assert len(set(words_left())) > 30  # the test knows where to look
-    assert len(objects_left()) == 8
+    assert len(objects_left()) == 9
     erased(robin, now=now)
     assert set(words_left()) == {"bookings.Invoice.buyer"}
     assert objects_left() == []
@@ -104,7 +104,7 @@ def test_books_stay_as_they_were(robin, now):
         list(Payment.objects.values("amount", "method", "payer_id", "received_at")),
         list(Invoice.objects.values()),
         Booking.objects.values("price", "starts_at", "status").get(pk=booking.pk),
-        Gallery.objects.values("was_on_time", "delivered_at", "promise", "finals_included").get(),
+        Gallery.objects.values("was_on_time", "delivered_at", "promise").get(pk=robin.gallery.pk),
         Delivery.objects.values("number", "delivered_at").get(),
     ]
     erased(robin, now=now)
@@ -112,7 +112,7 @@ def test_books_stay_as_they_were(robin, now):
         list(Payment.objects.values("amount", "method", "payer_id", "received_at")),
         list(Invoice.objects.values()),
         Booking.objects.values("price", "starts_at", "status").get(pk=booking.pk),
-        Gallery.objects.values("was_on_time", "delivered_at", "promise", "finals_included").get(),
+        Gallery.objects.values("was_on_time", "delivered_at", "promise").get(pk=robin.gallery.pk),
         Delivery.objects.values("number", "delivered_at").get(),
     ]
     codes = {"I2", "I6", "I7", "I9", "I10"}
@@ -171,7 +171,9 @@ def test_owners_are_told_without_a_name(robin, now):
     erased(robin, now=now)
     told = Message.objects.get(name="desk_person_erased")
     assert told.to_address == owner.email and MARK not in told.body_text.lower()
-    assert "2 pictures, 9 files" in told.body_text  # two originals, two proofs, four sizes, and a version
+    assert (
+        "2 pictures, 11 files" in told.body_text
+    )  # originals, proofs, sizes, a version, a slate, one given up
 
 
 def test_consents_are_withdrawn_and_lists_are_left(robin, now):
@@ -214,7 +216,7 @@ def test_who_pays_for_somebody_erased_keeps_their_own(robin, now):
     payer.refresh_from_db()
     letter.refresh_from_db()
     assert (payer.name, payer.erased_at, letter.to_address) == ("Pay Master", None, payer.email)
-    assert Shoot.objects.get().nerves_text == ""
+    assert Shoot.objects.get(pk=robin.shoot.pk).nerves_text == ""
     Booking.objects.update(staff_note="Pay Master called")  # life goes on for the payer
     assert broken(now) == []
 
@@ -225,8 +227,10 @@ def test_erasing_who_pays_leaves_the_sitters_pictures_alone(robin, now):
     photos, objects = Photo.objects.count(), objects_left()
     erased(robin, now=now)
     assert (Photo.objects.count(), objects_left()) == (photos, objects)
-    assert Gallery.objects.get().status == GalleryStatus.DELIVERED
-    assert Shoot.objects.get().nerves_text == f"{MARK} is shy"  # the sitter's, whatever it says
+    assert Gallery.objects.get(pk=robin.gallery.pk).status == GalleryStatus.DELIVERED
+    assert (
+        Shoot.objects.get(pk=robin.shoot.pk).nerves_text == f"{MARK} is shy"
+    )  # the sitter's, whatever it says
     assert broken(now) == []
 
 
@@ -462,7 +466,7 @@ def test_killed_between_two_objects_the_rest_goes_next_time(robin, now, monkeypa
         patch.setattr(storage, "delete", dying)
         with pytest.raises(Killed):
             work(now)
-    assert len(objects_left()) in (5, 6) and not Photo.objects.exists()  # the version never had a file
+    assert len(objects_left()) in (6, 7, 8) and not Photo.objects.exists()  # some were never there
     assert broken(now) == []  # what is still to go is known
     work(now + timedelta(minutes=1))
     assert objects_left() == []
@@ -544,7 +548,9 @@ def test_owner_erases_from_the_clients_page(robin, client: Browser, now):
     assert client.get(page, headers={"HX-Request": "true"}).headers["HX-Refresh"] == "true"
     seen = client.get(page).content.decode()
     assert (
-        "<h1>Erased on " in seen and "2 pictures, 9 files and every word" in seen and MARK not in seen.lower()
+        "<h1>Erased on " in seen
+        and "2 pictures, 11 files and every word" in seen
+        and MARK not in seen.lower()
     )
     assert client.get(address).status_code == 302
     booking = client.get(reverse("desk_booking", args=[robin.shoot.booking.public_id]))
@@ -567,3 +573,14 @@ def test_reminders_of_somebody_erased_say_so(robin, client: Browser, now):
     address = year_later.unsubscribe_url(robin.client).removeprefix(settings.SITE_URL)
     want(robin, now=now)
     assert client.get(address).status_code == 410
+
+
+def test_address_somebody_else_has_as_well_stays_theirs(robin, now):
+    twin = make_client(now=now, name="Twin Sibling", email=robin.client.email)
+    shared = Credential.objects.get(holder_email=robin.client.email)
+    erased(robin, now=now)
+    twin.refresh_from_db()
+    shared.refresh_from_db()
+    assert (twin.name, twin.erased_at) == ("Twin Sibling", None)
+    assert (shared.holder_email, shared.revoked_at) == (twin.email, None)
+    assert Message.objects.get(name="gallery_shared").body_text == f"Dear {MARK}"

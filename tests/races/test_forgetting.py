@@ -126,18 +126,18 @@ def test_file_that_is_being_sent_is_waited_for(real_connections, robin, now):
     assert waits_for == "A file of theirs is being sent just now."
     assert to_the_end(now).status == ErasureStatus.DONE
     assert is_nothing_left(now) and not Upload.objects.exists()
-    gallery = Gallery.objects.select_related("shoot").get()
+    gallery = Gallery.objects.select_related("shoot").get(pk=robin.gallery.pk)
     with pytest.raises(receiving.ReceivingError, match="was erased"):
         receiving.open_upload(gallery=gallery, name="b.jpg", size=1, by=WORKER, now=now)
 
 
 def test_upload_begun_with_a_stale_gallery_is_refused(real_connections, robin, now):
-    stale = Gallery.objects.select_related("shoot").get()
+    stale = Gallery.objects.select_related("shoot").get(pk=robin.gallery.pk)
     want(robin, now=now)
     forgetting.close(robin.gallery, now=now)
     with pytest.raises(receiving.ReceivingError, match="was erased"):
         receiving.open_upload(gallery=stale, name="b.jpg", size=1, by=WORKER, now=now)
-    assert not Upload.objects.exists()
+    assert not Upload.objects.filter(name="b.jpg").exists()
 
 
 @pytest.mark.parametrize("time", range(3))
@@ -153,7 +153,7 @@ def test_delivery_and_erasure_at_the_same_moment(real_connections, media_storage
     real_connections.run([lambda: delivery.finals_made(gallery_id=robin.gallery.pk, now=now), erase])
     assert to_the_end(now).status == ErasureStatus.DONE
     assert is_nothing_left(now)
-    assert Gallery.objects.get().status == GalleryStatus.ERASED
+    assert Gallery.objects.get(pk=robin.gallery.pk).status == GalleryStatus.ERASED
     assert not Credential.objects.filter(revoked_at=None).exists()
     assert not Message.objects.filter(status="queued", to_address__contains=robin.client.email).exists()
 
