@@ -305,6 +305,11 @@ class AddOn(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def counts(self) -> range:
+        """How often it can be taken, from not at all."""
+        return range(self.max_count + 1)
+
 
 class Requirement(models.Model):
     """A session type or add-on needs `count` Resources with a skill, with buffers before and after."""

@@ -122,7 +122,7 @@ def what_is_sold(seed: Seed) -> None:
     ):  # fmt: skip
         add_ons[slug] = AddOn.objects.create(
             slug=slug, kind=kind, name=name, summary=summary, price=price, minutes=minutes, placement=placement,
-            finals=finals, position=position,
+            finals=finals, position=position, max_count=5 if slug == "one-more" else 1,
         )  # fmt: skip
     needs({"add_on": add_ons["make-up"]}, "make-up", after=5)
     needs({"add_on": add_ons["make-up"]}, "chair", after=5)

@@ -1,5 +1,6 @@
 """How amounts, times and states are written, everywhere alike. Arithmetic stays in the domain."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -188,3 +189,9 @@ def desk_navigation(context: dict[str, Any]) -> dict[str, Any]:
     here = [str(entry["url"]) for entry in entries if request.path.startswith(str(entry["url"]))]
     current = max(here, key=len, default="")
     return {"entries": [{**entry, "is_current": entry["url"] == current} for entry in entries]}
+
+
+@register.filter
+def at(mapping: Mapping[Any, Any], key: object) -> Any:
+    """`{{ counts|at:row.pk }}`: what a dictionary has under a key; nothing without it."""
+    return mapping.get(key)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from bookings import agreements, payments, questionnaires, waiting
-from bookings.models import AddOn, Booking, Placement, Refund, SessionType, WaitingOffer
+from bookings.models import AddOn, Booking, DiscountCode, Placement, Refund, SessionType, WaitingOffer
 from bookings.questionnaires import Draft
 from bookings.statuses import BookingStatus
 from devtools.stripe_server import StripeControl, receiving, running
@@ -123,6 +123,30 @@ def test_book_with_hair_beside_make_up_and_pay(phone: Page, kind: SessionType, s
     expect(phone.get_by_role("heading", name="See you soon, Ada")).to_be_visible()
     no_serious_issue(phone)
     assert Message.objects.filter(name="booking_confirmed").count() == 1
+
+
+def test_three_of_an_add_on_and_enter_in_the_code_field(phone: Page, kind: SessionType) -> None:
+    finals = factories.add_on(
+        name="One more picture", price=4500, minutes=0, placement=Placement.NO_TIME, max_count=5, needs=()
+    )
+    kind.add_ons.add(finals)
+    DiscountCode.objects.create(code="HELLO", percent=10, is_once_per_client=False)
+    phone.goto("/book/signature/?week=1")
+    with phone.expect_response(re.compile(r"/book/signature/\?")):
+        phone.get_by_label("How many: One more picture").select_option("3")
+    expect(phone.locator("#times .price")).to_have_text("$315")
+    no_serious_issue(phone)
+    phone.locator("#week .slot").first.click()
+    expect(phone.get_by_role("heading", name="Almost yours")).to_be_visible()
+    row = Booking.objects.get().add_ons.get()
+    assert (row.add_on, row.count) == (finals, 3)
+    phone.get_by_label("Your name").fill("Ada")
+    phone.get_by_text("A code or a gift voucher").click()
+    phone.get_by_label("Code").fill("hello")
+    phone.get_by_label("Code").press("Enter")
+    expect(phone.get_by_role("button", name="Take the code off")).to_be_visible()
+    expect(phone.get_by_label("Your name")).to_have_value("Ada")
+    assert Booking.objects.get().status == "held"
 
 
 def test_a_hold_expires_in_front_of_the_client(phone: Page, kind: SessionType) -> None:
