@@ -6,7 +6,7 @@ Each verb is one transaction: status, claims, money owed back, happenings and me
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,7 @@ from studio.transitions import move
 
 log = logging.getLogger(__name__)
 NERVES = ("blink", "smile", "last_time", "camera", "time")
+MISSED_TOLD_AFTER = timedelta(minutes=15)  # whoever is only late is checked in by then
 STANDING = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED)
 
 
@@ -270,8 +271,8 @@ def cancel(
 ) -> RefundQuote:
     """Cancel a standing booking and state the refund. A second time changes nothing and pays nothing.
 
-    `full_refund` is for staff: what the studio causes, or a fee it waives. A client cannot cancel a session that
-    has begun. Raises NotNow.
+    `full_refund` is for staff: what the studio causes, or a fee it waives; to waive that of somebody who did not come
+    they say why. A client cannot cancel a session that has begun. Raises NotNow.
     """
     is_staff = by.kind == ActorKind.USER
     if full_refund and not is_staff:
@@ -282,19 +283,37 @@ def cancel(
             return RefundQuote(balance(booking).refunded, _("This booking is already cancelled."))
         if booking.status not in STANDING:
             raise NotNow(_("Only a standing booking can be cancelled."))
-        has_begun = booking.shoots.exclude(status=ShootStatus.PLANNED).exists()
+        was_missed = booking.shoots.filter(status=ShootStatus.NO_SHOW).exists()
+        if was_missed and not (full_refund and reason):
+            raise NotNow(_("Nobody came, so what was paid stays. To give it back all the same, say why."))
+        has_begun = booking.shoots.exclude(status__in=[ShootStatus.PLANNED, ShootStatus.NO_SHOW]).exists()
         if has_begun or (booking.starts_at <= now and not is_staff):
             raise NotNow(_("This session has already begun."))
         quoted = refund_preview(booking=booking, now=now, full_refund=full_refund)
         cancelled = move(Booking, booking_id, "cancel", by=by, now=now, reason=reason)
         assert cancelled is not None
         _end(
-            cancelled, amount=quoted.amount, reason=reason, by=by, now=now, by_studio=is_staff and full_refund
+            cancelled,
+            amount=quoted.amount,
+            reason=reason,
+            by=by,
+            now=now,
+            by_studio=is_staff and full_refund and not was_missed,
+            is_waived=was_missed,
         )
         return quoted
 
 
-def _end(booking: Booking, *, amount: int, reason: str, by: Actor, now: datetime, by_studio: bool) -> None:
+def _end(
+    booking: Booking,
+    *,
+    amount: int,
+    reason: str,
+    by: Actor,
+    now: datetime,
+    by_studio: bool,
+    is_waived: bool = False,
+) -> None:
     """Everything that follows from a booking that will not take place."""
     booking.ics_sequence += 1
     booking.save(update_fields=["ics_sequence"])
@@ -320,6 +339,7 @@ def _end(booking: Booking, *, amount: int, reason: str, by: Actor, now: datetime
         calendar="CANCEL",
         refund=amount,
         by_studio=by_studio,
+        is_waived=is_waived,
     )
 
 
@@ -329,9 +349,10 @@ def _end(booking: Booking, *, amount: int, reason: str, by: Actor, now: datetime
 def check_in(*, shoot_id: int, by: Actor, now: datetime) -> bool:
     """The sitter is here. False if that was known. Raises NotNow when the booking does not stand."""
     with transaction.atomic():
-        _need_confirmed(shoot_id)
+        booking = _need_confirmed(shoot_id)
         shoot = move(Shoot, shoot_id, "check_in", by=by, now=now)
         if shoot is not None:
+            outbox.cancel_messages(about=booking, now=now, names=["booking_missed"])
             tell("shoot_checked_in", shoot=shoot, by=by, now=now)
         return shoot is not None
 
@@ -347,12 +368,26 @@ def complete(*, shoot_id: int, by: Actor, now: datetime) -> bool:
 
 
 def no_show(*, shoot_id: int, by: Actor, now: datetime) -> bool:
-    """Nobody came. Not before the booked start; checking in later takes it back. Raises NotNow."""
+    """Nobody came: what was paid stays, and nothing more is asked. Not before the booked start. Raises NotNow.
+
+    The client is told a little later, so that checking in meanwhile takes it back unsaid.
+    """
     with transaction.atomic():
         booking = _need_confirmed(shoot_id)
         if now < booking.starts_at:
             raise NotNow(_("This session has not begun yet."))
-        return move(Shoot, shoot_id, "no_show", by=by, now=now) is not None
+        if move(Shoot, shoot_id, "no_show", by=by, now=now) is None:
+            return False
+        messages.tell_client(
+            "booking_missed",
+            booking=booking,
+            by=by,
+            now=now,
+            due_at=now + MISSED_TOLD_AFTER,
+            once=f"booking_missed:{booking.pk}",
+            kept=balance(booking).kept,
+        )
+        return True
 
 
 def _need_confirmed(shoot_id: int) -> Booking:

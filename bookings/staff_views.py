@@ -116,6 +116,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
     balance = payments.balance(found)
     return {
         "booking": found,
+        "now": now,
         "balance": balance,
         "claims": found.claims.filter(is_active=True).select_related("resource").order_by("works_from", "pk"),
         "payments": [row.payment for row in found.allocations.select_related("payment") if row.payment],
@@ -172,7 +173,7 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
             booking_id=found.pk,
             by=_actor(request),
             now=timezone.now(),
-            reason=reason or _("The studio cancelled."),
+            reason=reason or ("" if "waive" in request.POST else _("The studio cancelled.")),
             full_refund=request.POST.get("whose") != "client",
         )
     except Refused as refusal:
@@ -238,7 +239,9 @@ VERBS = {"check-in": lifecycle.check_in, "complete": lifecycle.complete, "no-sho
 SAID = {
     "check-in": _("Checked in. Frames from this room go to this session now."),
     "complete": _("Completed. The promise runs."),
-    "no-show": _("Written down: did not come."),
+    "no-show": _(
+        "Written down: did not come. The client is told in a quarter of an hour, unless you check them in."
+    ),
 }
 
 

@@ -54,6 +54,11 @@ def _cancelled(context: Mapping[str, Any]) -> dict[str, str]:
     return facts(context) | {"refund": money(back, context["booking"].currency) if back else _("nothing")}
 
 
+def _missed(context: Mapping[str, Any]) -> dict[str, str]:
+    kept = context.get("kept") or 0
+    return facts(context) | {"kept": money(kept, context["booking"].currency) if kept else _("nothing")}
+
+
 def _moved(context: Mapping[str, Any]) -> dict[str, str]:
     return facts(context) | {"was": local(context["was_at"], context["location"])}
 
@@ -95,6 +100,13 @@ for message in (
         _cancelled,
         SAMPLES | {"refund": "$160"},
         needs=("refund",),
+    ),
+    Editable(
+        "booking_missed",
+        gettext_lazy("Did not come"),
+        _missed,
+        SAMPLES | {"kept": "$160"},
+        needs=("kept", "link"),
     ),
     Editable("booking_sitter", gettext_lazy("To the one in the picture"), facts, SAMPLES, needs=("link",)),
     Editable("text_reminder", gettext_lazy("Text, two hours before"), facts, SAMPLES, has_subject=False),

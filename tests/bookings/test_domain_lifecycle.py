@@ -1,6 +1,7 @@
 """A standing booking: moved, cancelled, carried out; what is told, what is mailed, what goes back."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from icalendar import Calendar
@@ -12,6 +13,7 @@ from bookings.statuses import BookingStatus, ShootStatus
 from studio import happenings
 from studio.actors import WORKER, Actor, ActorKind
 from studio.models import Closure, Credential, Message, MessageStatus, StatusChange
+from studio.templatetags.studio_tags import money
 from tests import factories
 from tests.factories import NOW
 
@@ -322,6 +324,37 @@ def test_a_no_show_is_known_only_after_the_start_and_may_still_come(booking):
         lifecycle.no_show(shoot_id=shoot.pk, by=STAFF, now=TEN - HOUR)
     assert lifecycle.no_show(shoot_id=shoot.pk, by=STAFF, now=TEN + HOUR) is True
     assert lifecycle.check_in(shoot_id=shoot.pk, by=STAFF, now=TEN + HOUR) is True
+
+
+def test_who_did_not_come_is_told_what_stays_unless_they_come_after_all(kind, place):
+    booked = factories.booking(session_type=kind, at=place, starts_at=TEN, is_paid=True, now=NOW)
+    shoot = booked.shoots.get()
+    lifecycle.no_show(shoot_id=shoot.pk, by=STAFF, now=TEN + HOUR)
+    mail = Message.objects.get(name="booking_missed")
+    assert (mail.status, mail.due_at) == ("queued", TEN + HOUR + timedelta(minutes=15))
+    assert money(booked.price, booked.currency) in mail.body_text
+    lifecycle.check_in(shoot_id=shoot.pk, by=STAFF, now=TEN + HOUR)
+    mail.refresh_from_db()
+    assert mail.status == "cancelled"
+
+
+def test_the_fee_of_a_no_show_is_waived_with_a_reason_and_once(kind, place):
+    booked = factories.booking(session_type=kind, at=place, starts_at=TEN, is_paid=True, now=NOW)
+    lifecycle.no_show(shoot_id=booked.shoots.get().pk, by=STAFF, now=TEN + HOUR)
+    waive = partial(lifecycle.cancel, booking_id=booked.pk, by=STAFF, now=TEN + 2 * HOUR)
+    for how in ({"full_refund": True}, {"reason": "ill"}):
+        with pytest.raises(NotNow, match="say why"):
+            waive(**how)
+    assert not Refund.objects.exists()
+    assert waive(full_refund=True, reason="Her child was ill").amount == booked.price
+    waive(full_refund=True, reason="Her child was ill")
+    assert Refund.objects.get().amount == booked.price
+    told = Message.objects.get(name="booking_cancelled")
+    assert "the fee for it is waived" in told.body_text
+    assert "we are sorry" not in told.body_text
+    assert Message.objects.get(name="booking_missed").status == "cancelled"
+    change = StatusChange.objects.filter(model="bookings.booking", object_id=booked.pk).latest("pk")
+    assert (change.verb, change.reason) == ("cancel", "Her child was ill")
 
 
 def test_the_sweep_completes_at_the_booked_end_once_the_location_has_closed(booking, told):
