@@ -171,9 +171,7 @@ def _first_free(handlers: Mapping[str, Handler], *, now: datetime) -> Job | None
     worker still holds the lock of a job that was taken from it, that job waits a minute and the next one is looked at.
     """
     waiting = Job.objects.filter(status=JobStatus.WAITING, not_before__lte=now, kind__in=list(handlers))
-    waiting = waiting.exclude(
-        gallery__status=GalleryStatus.ERASED
-    )  # a person is being erased: nothing new is made
+    waiting = waiting.exclude(gallery__status=GalleryStatus.ERASED)  # nothing new is made of them
     while True:
         job = waiting.select_for_update(skip_locked=True, of=("self",)).order_by("urgent_at", "id").first()
         if job is None or _lock(job.pk):

@@ -117,7 +117,9 @@ def make_somebody(*, now: datetime, is_delivered: bool = True, frames: int = 1) 
 def store(photo: Photo, *, now: datetime) -> None:
     """An original, its proof and what was measured of it."""
     for kind, where in (("original", storage.originals()), ("proof", storage.derived())):
-        key = storage.random_key(f"s{photo.gallery.shoot.public_id}/{kind[0]}{photo.public_id}", ".jpg")
+        # Originals as they come from a card: outside the session's own folder, where no listing finds them again.
+        folder = f"s{photo.gallery.shoot.public_id}/p{photo.public_id}" if kind == "proof" else "ccard"
+        key = storage.random_key(folder, ".jpg")
         kept = storage.put(where, key, BytesIO(f"{kind} of {photo.pk} ".encode() * 40))
         facts: dict[str, Any] = {"key": key, "size": kept.size, "sha256": kept.sha256, "crc32": kept.crc32}
         if kind == "original":

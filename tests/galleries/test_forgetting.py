@@ -19,7 +19,7 @@ from bookings import ledger
 from bookings.models import Booking, Consent, Invoice, Payment, PaymentMethod, Shoot, Voucher, WaitingPlace
 from bookings.people import known_client
 from bookings.statuses import WaitingStatus
-from galleries import copies, forgetting, invariants, jobs, year_later
+from galleries import coldstore, copies, forgetting, invariants, jobs, year_later
 from galleries.models import (
     Card,
     DataCopy,
@@ -584,3 +584,18 @@ def test_address_somebody_else_has_as_well_stays_theirs(robin, now):
     assert (twin.name, twin.erased_at) == ("Twin Sibling", None)
     assert (shared.holder_email, shared.revoked_at) == (twin.email, None)
     assert Message.objects.get(name="gallery_shared").body_text == f"Dear {MARK}"
+
+
+# --- other stores
+
+
+def test_archived_originals_go_from_the_archive(robin, now, settings, tmp_path):
+    settings.ARCHIVE_URL = f"file://{tmp_path / 'cold'}"
+    settings.STORAGES = settings.STORAGES | storage.archive_from_url(settings.ARCHIVE_URL)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        for file in PhotoFile.objects.all():
+            assert coldstore.put_away(file, now=now)
+    cold = storage.archive()
+    assert cold is not None and len(list(storage.listed(cold))) == 2
+    erased(robin, now=now)
+    assert list(storage.listed(cold)) == [] and objects_left() == []

@@ -11,12 +11,15 @@ import pytest
 
 from bookings.models import Shoot
 from galleries import delivery, forgetting, invariants, jobs, receiving
-from galleries.models import Erasure, Gallery, Job, JobKind, Photo, Rendition, Upload
+from galleries.models import Erasure, Gallery, Job, JobKind, Photo, PhotoFile, Rendition, Upload
 from galleries.statuses import ErasureStatus, GalleryStatus
 from studio import outbox, storage
 from studio.actors import WORKER, Actor, ActorKind
+from studio.background import only_one
 from studio.models import Credential, Message
+from studio.s3_store import PART
 from tests.galleries.somebody import Somebody, make_somebody, objects_left
+from tests.stores import s3_url  # noqa: F401  a fixture
 
 pytestmark = [pytest.mark.races, pytest.mark.django_db(transaction=True)]
 OWNER = Actor(ActorKind.USER, 1, "Olive Owner")
@@ -165,3 +168,44 @@ def test_two_workers_erase_once(real_connections, robin, now):
     assert to_the_end(now).status == ErasureStatus.DONE
     assert is_nothing_left(now)
     assert Message.objects.filter(name="person_erased").count() == 1
+
+
+def test_originals_on_their_way_to_the_archive_are_waited_for(real_connections, robin, now):
+    meeting = Meeting()
+
+    def move_originals() -> None:
+        with only_one("galleries.put_away") as mine:
+            assert mine
+            meeting.in_the_middle()
+
+    _moved, waits_for = real_connections.run(
+        [move_originals, lambda: erase_meanwhile(meeting, robin, now=now)]
+    )
+    assert waits_for == "Originals are being moved to or from the archive."
+    assert to_the_end(now).status == ErasureStatus.DONE
+    assert is_nothing_left(now)
+
+
+def test_on_s3_nothing_stays_either(transactional_db, s3_url, settings, now):  # noqa: F811
+    settings.STORAGES = settings.STORAGES | storage.storages_from_url(s3_url, "/unused")
+    robin = make_somebody(now=now)
+    files = set(PhotoFile.objects.values_list("key", flat=True))
+    folder = f"s{robin.shoot.public_id}/"
+    begun = receiving.open_upload(gallery=robin.gallery, name="late.NEF", size=PART + 20, by=WORKER, now=now)
+    receiving.append(upload_id=begun.pk, at=0, chunks=[b"x" * (PART + 10)], now=now)
+    assert len(mine_of(folder, files)) >= 4
+    want(robin, now=now)
+    assert to_the_end(now).status == ErasureStatus.DONE
+    assert mine_of(folder, files) == []
+    assert is_gone_unfinished(begun)
+
+
+def mine_of(folder: str, files: set[str]) -> list[str]:
+    return [key for key in objects_left() if key in files or key.startswith(folder)]
+
+
+def is_gone_unfinished(upload: Upload) -> bool:
+    """Whether the store keeps no part of an upload that was begun."""
+    store: Any = storage.originals()
+    open_ones = store.bucket.meta.client.list_multipart_uploads(Bucket=store.bucket_name).get("Uploads", [])
+    return not [one for one in open_ones if upload.key in one["Key"]]

@@ -22,7 +22,7 @@ from django.utils import timezone
 from bookings.mine_views import address_key
 from bookings.models import ArtistAsk, Booking
 from bookings.statuses import BookingStatus
-from galleries.models import Card, Leak, Pick, Retouch, Upload
+from galleries.models import Card, DataCopy, Leak, Pick, Retouch, Upload
 from studio import credentials
 from studio.actors import WORKER
 from studio.models import Credential, Message, Role
@@ -170,6 +170,10 @@ def world(db: None, caplog: pytest.LogCaptureFixture) -> World:
     )
     others_gallery = make_gallery(now=now, shoot=other.shoots.get())
     waits, others_wait = factories.waiting_place(kind, client=mine), factories.waiting_place(kind)
+    copy = DataCopy(
+        client=mine, status="ready", wanted_at=now, ready_at=now, expires_at=now + timedelta(days=7)
+    )
+    begin(copy, by=WORKER, now=now)
     browsers = {role: Client(raise_request_exception=False) for role in (*GUESTS, *STAFF)}
     for role in ("revoked", "expired", "client"):
         given = [
@@ -296,7 +300,6 @@ MAY_MISS = {
     "gallery_licence",
     "tray_picture",
     "cover",
-    "desk_client_zip",
     "mfa_view_recovery_codes",
 }
 OURS = sorted(
