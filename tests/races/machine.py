@@ -9,6 +9,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -145,6 +146,13 @@ def take_a_time(world, now, *, who, kind, start, with_make_up, goes_on):
     return to_the_page(booking, who, now) if goes_on else booking
 
 
+def book_and_pay(world, now, *, who, kind, start):
+    """A client who does not hesitate: confirmed, or requested where the studio confirms by hand."""
+    take_a_time(world, now, who=who, kind=kind, start=start, with_make_up=False, goes_on=True)
+    mine = Booking.objects.filter(payer__name=who, starts_at=STARTS[start], status=BookingStatus.HELD)
+    return (booking := mine.first()) and pay(world, now, booking=booking)
+
+
 def to_the_page(booking, who, now):
     checkout.take_details(
         booking_id=booking.pk, name=who, email=address(who), policy_accepted=True, by=GUEST, now=now
@@ -223,12 +231,11 @@ def cancel(world, now, *, booking, is_staff):
     return lifecycle.cancel(booking_id=booking.pk, by=by, now=now, full_refund=is_staff)
 
 
-def decide(world, now, *, booking, takes):
+def decide(world, now, *, asked, takes):
     """The studio answers a request."""
-    if booking.status != BookingStatus.REQUESTED:
-        return None
     verb = lifecycle.confirm if takes else lifecycle.decline
-    return verb(booking_id=booking.pk, by=STAFF, now=now)
+    with suppress(MoveRefused):  # it is over: the desk says so
+        return verb(booking_id=asked.pk, by=STAFF, now=now)
 
 
 def block(world, now, *, whom, start):
@@ -285,7 +292,7 @@ def lapse(world, now):
 
 
 VERBS = [
-    *(take_a_time, book_by_phone, extend, release, expire, pay, pay_cash, pay_late),
+    *(take_a_time, book_and_pay, book_by_phone, extend, release, expire, pay, pay_cash, pay_late),
     *(move, move_outside, cancel, decide, block, unblock),
     *(join, offer, take_offer, pass_on, leave, lapse),
 ]
@@ -315,6 +322,10 @@ def a_late_one(now, number):
     return one_of(Booking.objects.filter(over, checkouts__status=CheckoutStatus.OPEN), number)
 
 
+def a_request(now, number):
+    return one_of(Booking.objects.filter(status=BookingStatus.REQUESTED), number)
+
+
 def an_offer(now, number):
     open_ones = WaitingOffer.objects.filter(status=OfferStatus.OPEN)
     return one_of(open_ones, number) or one_of(WaitingOffer.objects.all(), number)
@@ -331,6 +342,7 @@ def a_block(now, number):
 FINDERS = {
     "booking": a_booking,
     "late": a_late_one,
+    "asked": a_request,
     "offered": an_offer,
     "waits": a_place,
     "busy": a_block,
@@ -372,7 +384,7 @@ def wanting(start):
     """Somebody wants a time: a client, the studio for a caller, a booking that moves, a block."""
     return st.one_of(
         doing(take_a_time, who=someone, kind=kinds, start=start, with_make_up=either, goes_on=mostly),
-        doing(take_a_time, who=someone, kind=kinds, start=start, with_make_up=either, goes_on=mostly),
+        doing(book_and_pay, who=someone, kind=kinds, start=start),
         doing(book_by_phone, who=someone, kind=kinds, start=start, reason=st.sampled_from(["", "A friend"])),
         doing(move, booking=numbers, start=start, is_staff=either),
         doing(move_outside, booking=numbers, start=start),
@@ -392,7 +404,7 @@ def about(number):
         doing(release, booking=number),
         doing(move, booking=number, start=starts, is_staff=either),
         doing(cancel, booking=number, is_staff=either),
-        doing(decide, booking=number, takes=either),
+        doing(decide, asked=number, takes=either),
         doing(expire),
     )
 
@@ -425,6 +437,7 @@ def over_a_lapsed_hold(start):
 
 somebody_books = st.one_of(
     doing(take_a_time, who=someone, kind=kinds, start=starts, with_make_up=either, goes_on=st.just(True)),
+    doing(book_and_pay, who=someone, kind=kinds, start=starts),
     doing(book_by_phone, who=someone, kind=kinds, start=starts, reason=st.just("")),
 )
 anything = st.one_of(wanting(starts), about(numbers), in_line(numbers))
@@ -599,7 +612,7 @@ def _at_the_signal(signal: threading.Barrier, call: Callable[[], object]) -> obj
 
 
 def _outcome(answer: object) -> str:
-    if isinstance(answer, (Refused, MoveRefused)):  # somebody else was first, said in a sentence
+    if isinstance(answer, Refused):  # somebody else was first, said in a sentence
         return "refused"
     if isinstance(answer, Exception):
         return "failed"

@@ -70,8 +70,8 @@ def report(day) -> None:
         print(f"  {verb:<14}", {how: day.met[f"{verb} {how}"] for how in ("done", "refused", "nothing")})
 
 
-def takes(who="Ada", start=0, kind=0, goes_on=True):
-    words = {"who": who, "kind": kind, "start": start, "with_make_up": False, "goes_on": goes_on}
+def takes(who="Ada", start=0):
+    words = {"who": who, "kind": 0, "start": start, "with_make_up": False, "goes_on": True}
     return Deed(machine.take_a_time, words)
 
 
@@ -103,12 +103,12 @@ def test_every_deed_can_be_done(day):
     hours, move = timedelta(hours=1), Deed(machine.move, {"booking": 0, "start": 3, "is_staff": False})
     outside = Deed(machine.move_outside, {"booking": 0, "start": 1})
     cancel = Deed(machine.cancel, {"booking": 0, "is_staff": False})
-    decide = Deed(machine.decide, {"booking": 0, "takes": True})
+    decide = Deed(machine.decide, {"asked": 0, "takes": True})
     extend, release = Deed(machine.extend, {"booking": 0}), Deed(machine.release, {"booking": 0})
     unblock = Deed(machine.unblock, {"busy": 0})
     for deeds in [
         [takes(), extend, PAYS, move, outside, cancel],
-        [takes(kind=1), PAYS, decide],
+        [Deed(machine.book_and_pay, {"who": "Ada", "kind": 1, "start": 0}), decide],
         [calls("Ada", 0), calls("Bea", 3, "A friend")],
         [BLOCKS, unblock, takes(), PAYS_HALF, release],
         [takes(), hours, EXPIRES, PAYS_LATE],
