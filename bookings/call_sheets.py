@@ -1,12 +1,19 @@
-"""The evening before: each person with work the next day gets it as a sheet of paper. Their own day, and no money."""
+"""The evening before: each person with work the next day gets it as a sheet of paper. Their own day, and no money.
+
+What changes afterwards is sent again by the next sweep, so that a few changes in a row are one mail: until the session
+on the day itself, never at night. Whoever has nothing to do any more is told that.
+"""
 
 from base64 import b64encode
+from collections.abc import Iterable
 from datetime import date, datetime, time
+from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
+from bookings.messages import QUIET_FROM, QUIET_UNTIL
 from bookings.models import Claim, ResourceKind
 from bookings.statuses import BookingStatus
 from bookings.timeline import DAY, instant
@@ -16,23 +23,30 @@ from studio.models import Location, Message, Studio, User
 from studio.templatetags.studio_tags import local_day, local_time
 
 EVENING = time(18)
+NOTHING = "nothing"  # the tally of a day without work
 
 
 def send_due(*, now: datetime) -> int:
-    """Queue the sheets of tomorrow at every location where it is evening; once per person and day. Returns how many."""
+    """Queue tomorrow's sheets where it is evening, and what is new or not true any more. Returns how many."""
     sent = 0
     for location in Location.objects.filter(is_active=True):
-        zone = ZoneInfo(location.zone)
-        here = now.astimezone(zone)
-        if here.time() < EVENING:
+        here = now.astimezone(ZoneInfo(location.zone))
+        if not QUIET_UNTIL <= here.time() < QUIET_FROM:
             continue
-        tomorrow = here.date() + DAY
-        people = User.objects.filter(
-            is_active=True, resource__claims__in=_claims(location, tomorrow)
-        ).distinct()
-        for user in people.order_by("pk"):
-            sent += _send(user, location, tomorrow, now=now)
+        for on, is_time in ((here.date(), True), (here.date() + DAY, here.time() >= EVENING)):
+            for user in _people(location, on, with_new=is_time, now=now):
+                sent += _send(user, location, on, now=now)
     return sent
+
+
+def _people(location: Location, on: date, *, with_new: bool, now: datetime) -> Iterable[User]:
+    """Who has a sheet of that day already, and `with_new` whoever works then."""
+    sheets = Message.objects.filter(name__in=["call_sheet", "call_sheet_off"], created_at__gte=now - 3 * DAY)
+    names = sheets.filter(once__contains=f":{location.pk}:{on}").values_list("once", flat=True)
+    wanted = {int(once.split(":")[1]) for once in names if once}
+    if with_new:
+        wanted |= set(_claims(location, on).values_list("resource__user", flat=True))
+    return User.objects.filter(pk__in=wanted - {None}, is_active=True).order_by("pk")
 
 
 def _claims(location: Location, on: date) -> Any:
@@ -48,36 +62,61 @@ def _claims(location: Location, on: date) -> Any:
 
 
 def _send(user: User, location: Location, on: date, *, now: datetime) -> bool:
-    once = f"call_sheet:{user.pk}:{location.pk}:{on}"
-    if Message.objects.filter(once=once).exists():
-        return False
     claims = list(
         _claims(location, on)
         .filter(resource__user=user)
         .select_related("booking__session_type", "booking__payer", "resource")
         .order_by("works_from", "pk")
     )
-    if not claims:
+    prefix = f"call_sheet:{user.pk}:{location.pk}:{on}"
+    earlier = Message.objects.filter(once__startswith=prefix).order_by("pk")
+    last, tally = earlier.last(), _tally(claims)
+    if last is not None and (last.once or "").endswith(f":{tally}"):
         return False
-    sheet = pdf(user=user, location=location, on=on, claims=claims, now=now)
-    first = local_time(claims[0].works_from, location)
-    message = outbox.queue_message(
-        "call_sheet",
-        to=user,
-        about=None,
-        context={"location": location, "day": local_day(claims[0].works_from, location), "first": first,
-                 "count": len(claims)},
-        now=now,
-        once=once,
-        attachments=[
+    if claims and claims[-1].works_until <= now:  # the day's work is over
+        return False
+    zone = ZoneInfo(location.zone)
+    context = {"location": location, "day": local_day(instant(zone, on, time(12)), location),
+               "is_today": on == now.astimezone(zone).date(), "is_changed": last is not None,
+               "count": len(claims)}  # fmt: skip
+    attachments = []
+    if claims:
+        context["first"] = local_time(claims[0].works_from, location)
+        sheet = pdf(user=user, location=location, on=on, claims=claims, now=now)
+        attachments = [
             {
                 "name": f"{on:%Y-%m-%d}.pdf",
                 "type": "application/pdf",
                 "base64": b64encode(sheet).decode(),
             }
-        ],
-    )  # fmt: skip
+        ]
+    message = outbox.queue_message(
+        "call_sheet" if claims else "call_sheet_off",
+        to=user,
+        about=None,
+        context=context,
+        now=now,
+        once=f"{prefix}:{earlier.count()}:{tally}",
+        attachments=attachments,
+    )
     return message is not None
+
+
+def _tally(claims: list[Claim]) -> str:
+    """What the sheet says of a day, in twelve hexadecimal digits: another time, another sitter, another session."""
+    if not claims:
+        return NOTHING
+    facts = [
+        (
+            claim.booking_id,
+            claim.purpose,
+            claim.works_from.isoformat(),
+            claim.works_until.isoformat(),
+            list(claim.booking.shoots.order_by("pk").values_list("sitter", "access_needs")),
+        )
+        for claim in claims
+    ]
+    return sha256(repr(facts).encode()).hexdigest()[:12]
 
 
 def pdf(*, user: User, location: Location, on: date, claims: list[Claim], now: datetime) -> bytes:

@@ -229,6 +229,29 @@ def test_each_person_gets_their_own_day_once_in_the_evening_and_no_money(booked)
     assert_sent_with_pdf(mail, evening)
 
 
+def test_a_changed_day_is_sent_again_by_day_and_a_day_without_work_is_said(booked):
+    photographer = factories.user(Role.PHOTOGRAPHER)
+    claim = Claim.objects.get(booking=booked, resource__kind="person")
+    claim.resource.user = photographer
+    claim.resource.save()
+    evening, morning = TEN - 15 * HOUR, TEN - 2 * HOUR
+    assert call_sheets.send_due(now=evening) == 1
+    was = claim.works_from
+    Claim.objects.filter(pk=claim.pk).update(works_from=was + HOUR / 4)
+    assert call_sheets.send_due(now=TEN - 10 * HOUR) == 0  # midnight
+    assert call_sheets.send_due(now=morning) == 1
+    assert call_sheets.send_due(now=morning) == 0
+    changed = Message.objects.filter(name="call_sheet").last()
+    assert changed.subject.startswith("Changed: ")
+    assert "Today you have one appointment, at 10:15" in changed.body_text
+    Claim.objects.filter(pk=claim.pk).update(works_from=was)  # and back again
+    assert call_sheets.send_due(now=morning) == 1
+    Claim.objects.filter(pk=claim.pk).update(is_active=False)
+    assert call_sheets.send_due(now=morning) == 1
+    assert call_sheets.send_due(now=morning) == 0
+    assert "you have nothing to do there" in Message.objects.get(name="call_sheet_off").body_text
+
+
 def assert_sent_with_pdf(mail, now):
     from django.core import mail as django_mail
 
