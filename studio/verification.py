@@ -30,5 +30,5 @@ def invariant(code: str, sentence: str) -> Callable[[Find], Find]:
 
 
 def invariants() -> list[Invariant]:
-    """All registered invariants by code."""
-    return sorted(_invariants, key=lambda item: (item.code, item.sentence))
+    """All registered invariants by the number of their code."""
+    return sorted(_invariants, key=lambda item: (int(item.code.removeprefix("I")), item.sentence))
