@@ -494,9 +494,11 @@ class Day(RuleBasedStateMachine):
     """One day of one room, one photographer, one make-up artist and chair."""
 
     world: ClassVar[World]
+    patience = 0.5  # seconds for which those of a story wait for each other
     days: ClassVar[int] = 0
     steps: ClassVar[int] = 0
     met: ClassVar[Counter[str]] = Counter()  # what came of each deed, over all days
+    crowds: ClassVar[Counter[int]] = Counter()  # how many began at one signal
     ended: ClassVar[Counter[str]] = Counter()  # the statuses bookings ended in
     heard: ClassVar[
         list[str]
@@ -504,7 +506,8 @@ class Day(RuleBasedStateMachine):
 
     @classmethod
     def forget(cls) -> None:
-        cls.days, cls.steps, cls.met, cls.ended, cls.heard = 0, 0, Counter(), Counter(), []
+        cls.days, cls.steps, cls.heard = 0, 0, []
+        cls.met, cls.crowds, cls.ended = Counter(), Counter(), Counter()
 
     @initialize()
     def begin(self) -> None:
@@ -564,6 +567,7 @@ class Day(RuleBasedStateMachine):
     def act(self, *together: Deed) -> list[object]:
         """Up to three people at one signal. Only a refusal with a sentence may be an answer besides success."""
         ready = [(deed, call) for deed in together if (call := deed.ready(self.world, self.now))]
+        self.crowds[len(ready)] += 1
         signal = threading.Barrier(max(1, len(ready)))
         lines = self.world.lines[: len(ready)]
         for line, (_deed, call) in zip(lines, ready, strict=True):

@@ -66,6 +66,7 @@ def played(day, how) -> None:
 def report(day) -> None:
     """What was tried and what came of it, for whoever runs it with -s."""
     print(f"\n{day.days} days, {day.steps} steps, {sum(day.met.values())} deeds; bookings {dict(day.ended)}")
+    print(f"  at one signal: {day.crowds[1]} alone, {day.crowds[2]} by two, {day.crowds[3]} by three")
     for verb in sorted({name.split()[0] for name in day.met}):
         print(f"  {verb:<14}", {how: day.met[f"{verb} {how}"] for how in ("done", "refused", "nothing")})
 
@@ -146,14 +147,17 @@ def one_after_the_other(day, _monkeypatch):
     day.act(takes("Bea"))
 
 
-def look_before_they_write(monkeypatch):
-    """Whoever looks whether a time is free waits until the other has looked, or half a second."""
-    slot, cleaned, together = Enquiry.slot, blocks.clean, threading.Barrier(2)
+def look_before_they_write(day, monkeypatch):
+    """Whoever looks whether a time is free waits until the other has looked: with the guard not long, for the other
+    waits too, for the lock."""
+    slot, cleaned, have_met = Enquiry.slot, blocks.clean, threading.Event()
+    together = threading.Barrier(2, action=have_met.set)
 
     def after_both_looked(do, *given):
         done = do(*given)
         with suppress(threading.BrokenBarrierError):
-            together.wait(timeout=0.5)
+            if not have_met.is_set():
+                together.wait(timeout=day.patience)
         return done
 
     monkeypatch.setattr(Enquiry, "slot", lambda asked: after_both_looked(slot, asked))
@@ -162,7 +166,7 @@ def look_before_they_write(monkeypatch):
 
 
 def two_at_once(day, monkeypatch):
-    look_before_they_write(monkeypatch)
+    look_before_they_write(day, monkeypatch)
     day.act(takes("Ada"), takes("Bea"))
 
 
@@ -172,7 +176,7 @@ def a_client_on_a_block(day, _monkeypatch):
 
 
 def a_client_and_a_block_at_once(day, monkeypatch):
-    look_before_they_write(monkeypatch)
+    look_before_they_write(day, monkeypatch)
     day.act(takes(), BLOCKS)
 
 
@@ -292,16 +296,17 @@ GUARDS = [
 
 @pytest.mark.parametrize("guard", GUARDS, ids=str)
 def test_each_guard_holds_its_story(day, guard, monkeypatch):
-    def told() -> str:
+    def told(patience: float) -> str:
         one = day()
         one.begin()
+        one.patience = patience
         with pytest.MonkeyPatch.context() as during:
             guard.story(one, during)
         return "\n".join(one.found())
 
-    assert told() == ""
+    assert told(patience=0.5) == ""
     with pytest.MonkeyPatch.context() as gone, guard.removed(gone):
-        assert guard.sentence in told()
+        assert guard.sentence in told(patience=20)
 
 
 @pytest.mark.slow
