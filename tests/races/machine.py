@@ -378,6 +378,7 @@ def doing(verb, **words):
 numbers, starts, either = st.integers(0, 7), st.integers(0, len(STARTS) - 1), st.booleans()
 someone, kinds, anybody = st.sampled_from(PEOPLE), st.integers(0, 1), st.integers(0, 3)
 mostly = st.sampled_from([True, True, True, False])
+waited = st.sampled_from([0, 0, 0, 0, 1, 10, 16, 32, 121, 26 * 60])  # minutes since the last step
 
 
 def wanting(start):
@@ -511,28 +512,32 @@ class Day(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        type(self).days += 1
+        Day.days += 1
         empty_the_day()
         self.now = FRIDAY
         self.world.bank.open(FRIDAY)
         self.is_sound = True
 
-    @rule(together=st.lists(anything, min_size=1, max_size=3))
-    def people_act(self, together) -> None:
+    @rule(minutes=waited, together=st.lists(anything, min_size=1, max_size=3))
+    def people_act(self, minutes, together) -> None:
+        self.time_passes(minutes)
         self.act(*together)
 
-    @rule(together=meeting(wanting, starts))
-    def people_want_the_same_time(self, together) -> None:
+    @rule(minutes=waited, together=meeting(wanting, starts))
+    def people_want_the_same_time(self, minutes, together) -> None:
+        self.time_passes(minutes)
         self.act(*together)
 
-    @rule(first=somebody_books, together=meeting(about, numbers))
-    def people_act_on_the_same_booking(self, first, together) -> None:
+    @rule(minutes=waited, first=somebody_books, together=meeting(about, numbers))
+    def people_act_on_the_same_booking(self, minutes, first, together) -> None:
+        self.time_passes(minutes)
         if not Booking.objects.filter(status__in=ACTIVE_BOOKING).exists():
             self.act(first)
         self.act(*together)
 
-    @rule(first=doing(join, who=someone, kind=kinds), together=meeting(in_line, numbers))
-    def people_meet_in_the_line(self, first, together) -> None:
+    @rule(minutes=waited, first=doing(join, who=someone, kind=kinds), together=meeting(in_line, numbers))
+    def people_meet_in_the_line(self, minutes, first, together) -> None:
+        self.time_passes(minutes)
         if not WaitingOffer.objects.filter(status=OfferStatus.OPEN).exists():
             self.act(first)
             self.act(Deed(offer, {}))
@@ -542,15 +547,8 @@ class Day(RuleBasedStateMachine):
     def people_meet_over_a_lapsed_hold(self, start, who, kind, together) -> None:
         words = {"who": who, "kind": kind, "start": start, "with_make_up": False, "goes_on": True}
         self.act(Deed(take_a_time, words))
-        self.time_passes(minutes=32)
+        self.time_passes(32)
         self.act(*together)
-
-    @rule(minutes=st.sampled_from([1, 10, 16, 32, 121, 26 * 60]))
-    def time_passes(self, minutes) -> None:
-        """The sweep has run when the clock moves on; what lapses from here is swept by whoever comes first."""
-        self.sweep()
-        self.now += timedelta(minutes=minutes)
-        self.world.bank.now = self.now
 
     @invariant()
     def the_judges_find_nothing(self) -> None:
@@ -560,9 +558,16 @@ class Day(RuleBasedStateMachine):
         """The day ends: what nobody went on with lapses, and all that verify asks is asked."""
         if getattr(self, "is_sound", False):
             self.ended.update(Booking.objects.values_list("status", flat=True))
-            self.time_passes(minutes=32)
+            self.time_passes(32)
             self.sweep()
             assert self.broken() == []
+
+    def time_passes(self, minutes: int) -> None:
+        """The sweep has run when the clock moves on; what lapses from here is swept by whoever comes first."""
+        if minutes:
+            self.sweep()
+            self.now += timedelta(minutes=minutes)
+            self.world.bank.now = self.now
 
     def act(self, *together: Deed) -> list[object]:
         """Up to three people at one signal. Only a refusal with a sentence may be an answer besides success."""
@@ -600,7 +605,7 @@ class Day(RuleBasedStateMachine):
         """What the judges of I1, I2 and I9 have to say."""
         if not hasattr(self, "now"):
             return []
-        type(self).steps += 1
+        Day.steps += 1
         return self._heard([line for find in JUDGES for line in find(self.now)])
 
     def broken(self) -> list[str]:
@@ -608,6 +613,19 @@ class Day(RuleBasedStateMachine):
         while outbox.send_next(now=self.now):
             pass
         return self._heard([f"{one.code}: {line}" for one in invariants() for line in one.find(self.now)])
+
+
+MEETINGS = [
+    "people_want_the_same_time",
+    "people_act_on_the_same_booking",
+    "people_meet_in_the_line",
+    "people_meet_over_a_lapsed_hold",
+]
+
+
+def days_of(meeting: str) -> type[Day]:
+    """Days on which people meet in one way only: a few of them show what many days of all kinds might leave out."""
+    return type(meeting, (Day,), {other: None for other in ["people_act", *MEETINGS] if other != meeting})
 
 
 def _at_the_signal(signal: threading.Barrier, call: Callable[[], object]) -> object:
