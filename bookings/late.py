@@ -10,7 +10,7 @@ from bookings import messages
 from bookings.models import Booking, Shoot
 from bookings.notes import note
 from bookings.refusals import NotNow
-from bookings.statuses import BookingStatus, ShootStatus
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, ShootStatus
 from bookings.timeline import MINUTE
 from studio.actors import Actor
 from studio.templatetags.studio_tags import local_time
@@ -52,6 +52,12 @@ def lateness(shoot: Shoot, expected_at: datetime) -> Lateness:
         left=before_the_camera(prepares),
         left_without=before_the_camera(timedelta()),
     )
+
+
+def held_until(booking: Booking, shoot: Shoot | None) -> datetime | None:
+    """Until when a late sitter finds everything as booked; None where nobody is waited for (over, cancelled, here)."""
+    waits = booking.status in ACTIVE_BOOKING and (shoot is None or shoot.status == ShootStatus.PLANNED)
+    return booking.starts_at + GRACE if waits else None
 
 
 def expect(*, shoot_id: int, expected_at: datetime, by: Actor, now: datetime) -> Lateness:

@@ -66,7 +66,13 @@ def today(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
         ),
         now,
     )
-    return {"shoots": shoots, "sees_money": bool(roles_of(request.user) & FRONT)}
+    again = sum(shoot.booking.reshoot_of_id is not None for shoot in shoots)
+    return {
+        "shoots": shoots,
+        "session_count": len(shoots) - again,
+        "reshoot_count": again,
+        "sees_money": bool(roles_of(request.user) & FRONT),
+    }
 
 
 @desk.panel("next_days", template="bookings/panels/next_days.html", order=30, roles=DAY)

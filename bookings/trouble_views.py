@@ -58,7 +58,7 @@ def late_arrival(request: HttpRequest, public_id: str) -> HttpResponse:
         "booking": booking,
         "shoot": shoot,
         "zone": zone,
-        "grace": late.GRACE,
+        "held_until": late.held_until(booking, shoot),
         "preparations": booking.add_ons.filter(starts_at__isnull=False).select_related("add_on"),
         "found": late.lateness(shoot, shoot.expected_at) if shoot.expected_at else None,
         "proposed": max(now, booking.starts_at).astimezone(zone),
@@ -113,7 +113,9 @@ def reshoot(request: HttpRequest, public_id: str) -> HttpResponse:
         except Refused as refusal:
             messages.warning(request, refusal.sentence)
         else:
-            messages.success(request, _("Booked once more, at no price. The client has it in their mail."))
+            messages.success(
+                request, _("The reshoot is booked, at no price. The client has it in their mail.")
+            )
             return redirect("desk_booking", made.public_id)
     on = max(day_of(request, booking.location, now=now), now.astimezone(zone).date())
     context = {

@@ -28,6 +28,7 @@ from bookings import (
     codes,
     extras,
     holds,
+    late,
     ledger,
     policy,
     pricing,
@@ -309,10 +310,14 @@ def _change_code(request: HttpRequest, booking: Booking, *, now: datetime) -> Ht
 
 def summary_of(booking: Booking) -> dict[str, object]:
     """What a page says of a booking: its own zone, its preparations, its shoot."""
+    shoot = booking.shoots.order_by("pk").first()
+    booked = list(booking.add_ons.select_related("add_on").order_by("starts_at", "pk"))
     return {
         "zone": ZoneInfo(booking.location.zone),
-        "shoot": booking.shoots.order_by("pk").first(),
-        "booked_add_ons": booking.add_ons.select_related("add_on").order_by("starts_at", "pk"),
+        "shoot": shoot,
+        "held_until": late.held_until(booking, shoot),
+        "booked_add_ons": booked,
+        "has_preparation": any(row.starts_at for row in booked),
         "balance_later": booking.price - booking.due_now,
         "asked": booking.asks.filter(status=AskStatus.ASKED).exists(),
         "price_lines": charges.lines_of(booking),
