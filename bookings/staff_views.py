@@ -42,6 +42,7 @@ TABS = {
     "coming": _("Coming"),
     "past": _("Past"),
     "open": _("Held and requested"),
+    "reshoots": _("Reshoots"),
     "cancelled": _("Cancelled"),
 }
 
@@ -59,6 +60,10 @@ def bookings(request: HttpRequest) -> HttpResponse:
     match tab:
         case "past":
             rows = rows.filter(status=BookingStatus.CONFIRMED, ends_at__lt=now).order_by("-starts_at")
+        case "reshoots":
+            rows = rows.filter(status=BookingStatus.CONFIRMED, reshoot_of__isnull=False).order_by(
+                "-starts_at"
+            )
         case "open":
             rows = rows.filter(status__in=[BookingStatus.HELD, BookingStatus.REQUESTED]).order_by("starts_at")
         case "cancelled":
@@ -88,7 +93,7 @@ NOTED = {
     "come_without": _("Comes without"),
     "offer_change": _("Another time was offered"),
     "late": _("Late"),
-    "reshoot": _("Photographed once more"),
+    "reshoot": _("Reshoot booked"),
 }
 
 

@@ -6,11 +6,13 @@ from datetime import datetime, time, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, Count, F, Min, Q, QuerySet, When
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, Q, QuerySet, When
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from bookings.models import Booking, Shoot
+from bookings.statuses import BookingStatus
 from galleries import deadlines, risk
 from galleries.models import Breach, Gallery, Job, Pause, PauseReason, Photo, Pick, Retouch
 from galleries.statuses import GalleryStatus, JobStatus, RetouchStatus
@@ -221,10 +223,14 @@ class Record:
         return round(self.median / timedelta(days=1), 1) if self.median is not None else None
 
 
-def record(*, since: datetime, now: datetime, until: datetime | None = None) -> Record:
+def record(
+    *, since: datetime, now: datetime, until: datetime | None = None, reshoots: bool | None = None
+) -> Record:
     """The on-time rate of all first deliveries of shoots since then (and before `until`); what is late and not
-    delivered counts as late."""
+    delivered counts as late. `reshoots`: only theirs, or all but theirs; None: every promise."""
     since_then = Gallery.objects.filter(shoot__completed_at__gte=since)
+    if reshoots is not None:
+        since_then = since_then.filter(shoot__booking__reshoot_of__isnull=not reshoots)
     if until is not None:
         since_then = since_then.filter(shoot__completed_at__lt=until)
     late_open = since_then.filter(was_on_time=None, status__in=deadlines.RUNNING, deliver_by__lt=now).count()
@@ -238,6 +244,15 @@ def record(*, since: datetime, now: datetime, until: datetime | None = None) -> 
         median=spans[(len(spans) - 1) // 2] if spans else None,
         nine_in_ten=spans[ceil(len(spans) * 0.9) - 1] if spans else None,
     )
+
+
+def reshot(*, since: datetime, until: datetime | None = None) -> int:
+    """How many sessions since then were photographed again; they are neither on time nor late."""
+    again = Booking.objects.filter(reshoot_of=OuterRef("booking"), status=BookingStatus.CONFIRMED)
+    firsts = Shoot.objects.filter(Exists(again), completed_at__gte=since)
+    if until is not None:
+        firsts = firsts.filter(completed_at__lt=until)
+    return firsts.count()
 
 
 def causes(*, since: datetime, until: datetime | None = None) -> list[tuple[str, int]]:

@@ -1,4 +1,7 @@
-"""How the promise was kept, month by month, for the books: on-time rate, turnaround, causes of what was missed."""
+"""How the promise was kept, month by month, for the books: on-time rate, turnaround, causes of what was missed.
+
+Reshoots stand apart: in columns of their own, and not in the rate and the spans of the sessions.
+"""
 
 import csv
 import io
@@ -17,6 +20,9 @@ COLUMNS = (
     "90th percentile hours",
     "missed",
     "causes",
+    "reshoots",
+    "reshoots on time",
+    "reshot",
 )
 
 
@@ -42,7 +48,8 @@ def _months(now: datetime) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _line(name: str, begins: datetime, ends: datetime, *, now: datetime) -> list[str]:
-    kept = board.record(since=begins, until=ends, now=now)
+    kept = board.record(since=begins, until=ends, now=now, reshoots=False)
+    again = board.record(since=begins, until=ends, now=now, reshoots=True)
     missed = board.causes(since=begins, until=ends)
     return [
         name,
@@ -53,6 +60,9 @@ def _line(name: str, begins: datetime, ends: datetime, *, now: datetime) -> list
         _hours(kept.nine_in_ten),
         str(sum(count for _cause, count in missed)),
         "; ".join(f"{count} × {cause}" for cause, count in missed),  # begins with a digit: never a formula
+        str(again.delivered),
+        str(again.on_time),
+        str(board.reshot(since=begins, until=ends)),
     ]
 
 

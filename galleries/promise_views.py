@@ -37,7 +37,9 @@ def board(request: HttpRequest) -> HttpResponse:
     )
     context = {
         "parts": parts_of(boards.board(now=now, whole=whole, places=places), retouchers()),
-        "record": boards.record(since=now - YEAR, now=now),
+        "record": boards.record(since=now - YEAR, now=now, reshoots=False),
+        "reshoots": boards.record(since=now - YEAR, now=now, reshoots=True),
+        "reshot_count": boards.reshot(since=now - YEAR),
         "causes": boards.causes(since=now - YEAR),
         "breaches": missed.order_by("-recorded_at")[:50],
         "is_owner": Role.OWNER in roles_of(request.user),

@@ -10,6 +10,7 @@ from django.urls import reverse
 from bookings import away, day_plan, lifecycle
 from bookings.models import ArtistAsk, Booking, Busy, ResourceDay
 from bookings.statuses import AskStatus, BookingStatus
+from studio import credentials
 from studio.actors import Actor, ActorKind
 from studio.models import Closure, Message, Role
 from tests import factories
@@ -350,6 +351,19 @@ def test_late_says_what_is_left(desk, booked):
     assert desk.post(address, {"verb": "expect", "at": "soon"}).status_code == 302
 
 
+def test_client_and_desk_read_until_when_the_place_is_held(client, desk, booked):
+    booked.refresh_from_db()
+    lifecycle.after_confirming(booked, message="booking_confirmed", by=STAFF, now=NOW)
+    given = credentials.grant(scope="booking", target=booked.public_id, now=NOW, holder_id=booked.payer_id)
+    client.get(given.url)
+    address = reverse("booking", args=[booked.public_id])
+    assert "We hold your place until <strong>10:15</strong>" in client.get(address).content.decode()
+    assert "Their place is held until <strong>10:15</strong>" in page(desk, "desk_booking", booked.public_id)
+    assert "We hold their place until 10:15" in page(desk, "desk_late", booked.public_id)
+    lifecycle.check_in(shoot_id=booked.shoots.get().pk, by=STAFF, now=TEN)
+    assert "held until" not in page(desk, "desk_booking", booked.public_id)
+
+
 def test_a_reshoot_is_booked_from_the_first_session(desk, booked):
     lifecycle.after_confirming(booked, message="booking_confirmed", by=STAFF, now=NOW)
     lifecycle.complete(shoot_id=booked.shoots.get().pk, by=STAFF, now=booked.ends_at)
@@ -360,6 +374,8 @@ def test_a_reshoot_is_booked_from_the_first_session(desk, booked):
     again = Booking.objects.get(reshoot_of=booked)
     assert (made.url, again.price) == (reverse("desk_booking", args=[again.public_id]), 0)
     assert "A reshoot of" in page(desk, "desk_booking", again.public_id)
+    listed = desk.get(reverse("desk_bookings"), {"tab": "reshoots"}).content.decode()
+    assert again.public_id in listed and booked.public_id not in listed
 
 
 def test_an_artist_answers_by_her_link_and_looking_answers_nothing(client, desk, place, crew, kind, make_up):

@@ -9,6 +9,7 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from bookings.models import Booking, Shoot
 from galleries import alarms, board, deadlines, delivery, jobs, locks, risk
 from galleries.models import Breach, Download, Gallery, Job, JobKind, PauseReason, Retouch
 from studio import alerts, promises
@@ -166,11 +167,36 @@ def test_the_record_counts_late_and_undelivered(
     owner = Browser()
     sign_in(owner, make_user(Role.OWNER))
     rows = owner.get("/desk/promises/months.csv").content.decode().splitlines()
-    assert len(rows) == 14 and rows[1] == "2025-12,0,0,,,,0,"
+    assert len(rows) == 14 and rows[1] == "2025-12,0,0,,,,0,,0,0,0"
     assert rows[12:] == [
-        "2026-11,4,2,50,40.0,60.0,1,1 × not said yet",
-        "all,4,2,50,40.0,60.0,1,1 × not said yet",
+        "2026-11,4,2,50,40.0,60.0,1,1 × not said yet,0,0,0",
+        "all,4,2,50,40.0,60.0,1,1 × not said yet,0,0,0",
     ]
+
+
+def test_reshoots_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again, plain = running(), running(), running()
+    Gallery.objects.filter(pk=again.pk).update(status="delivered", was_on_time=False)
+    Gallery.objects.filter(pk=plain.pk).update(status="delivered", was_on_time=True)
+    Gallery.objects.filter(pk=first.pk).update(status="cancelled")
+    Booking.objects.filter(shoots=again.shoot_id).update(reshoot_of=first.shoot.booking_id)
+    Shoot.objects.update(completed_at=at(23, 14))
+    kept = [
+        (found.delivered, found.on_time)
+        for found in (
+            board.record(since=at(1, 0), now=at(25, 9), reshoots=only) for only in (False, True, None)
+        )
+    ]
+    assert kept == [(1, 1), (1, 0), (2, 1)]
+    assert board.reshot(since=at(1, 0)) == 1
+    monkeypatch.setattr(timezone, "now", lambda: at(25, 9))
+    owner = Browser()
+    sign_in(owner, make_user(Role.OWNER))
+    assert (
+        "Reshoots, counted apart: 1 delivered, 0 of them on time."
+        in owner.get("/desk/promises/").content.decode()
+    )
+    assert owner.get("/desk/promises/months.csv").content.decode().splitlines()[12].endswith(",1,0,1")
 
 
 def test_the_badge_is_shown_when_wanted_and_from_twenty_deliveries(media_storage: object) -> None:
