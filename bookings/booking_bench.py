@@ -1,26 +1,37 @@
 """`manage.py bench booking`: twenty clients over 300 times, fifty at once on one, arrivals at 70 % of what it bears.
 
-Clients are threads with connections of their own that call the verb the page calls; rows are committed and removed
-afterwards. So it runs on a database without bookings only (`make bench`), where the guard can be taken away as well:
-the same clients without locks and constraint show how many would sit on one another's chair.
+Clients press the page's own button over HTTP: each press is a new browser with its token, its own address and no
+session, sent to gunicorn on a processor core of its own where there are two. Rows are committed and removed afterwards,
+so it runs on a database without bookings only (`make bench`), where the guard can be taken away as well: the same
+clients without lock and constraint show how many would sit on one another's chair. django-appointment, which meets the
+same clients in its own environment, shows what a studio that picks the best-known Django package would have.
 """
 
+import http.client
+import json
+import os
 import random
+import re
+import subprocess
+import tempfile
 import threading
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from functools import partial
+from itertools import count
+from pathlib import Path
 from statistics import median
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from django.core.management.base import CommandError
-from django.db import connection, connections
+from django.db import connection
+from django.urls import reverse
 
-from bookings import holds
 from bookings.models import (
     Booking,
     Claim,
@@ -31,17 +42,17 @@ from bookings.models import (
     SessionType,
     Skill,
 )
-from bookings.refusals import Refused
 from bookings.timeline import DAY, MINUTE
-from studio.actors import Actor, ActorKind
-from studio.benching import BenchOptions, BenchResult, bench
-from studio.models import Location, OpeningHours, StatusChange
+from studio.benching import BenchOptions, BenchResult, bench, peer_python
+from studio.models import Location, OpeningHours, StatusChange, Throttle
+from studio.serving import as_deployed, free_port, gunicorn
 
-NOW = datetime(2026, 11, 16, 10, tzinfo=UTC)
-FIRST_ON, PER_DAY, LENGTH = date(2026, 11, 17), 20, 30
-GUEST = Actor(ActorKind.CLIENT)
+PER_DAY, LENGTH = 20, 30
 CLIENTS, TIMES, AT_ONCE, SHARE = 20, 300, 50, 0.7
 TRIES = 2  # each time is wanted by two clients
+WANTED = {"one_slot_50_posts_slowest_s": 3.0, "poisson_p99_ms": 300.0}
+PEER = "django-appointment"
+UNGUARDED = "booking_bench_unguarded:application"  # beside this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class Press:
 
 @bench("booking")
 def booking_bench(options: BenchOptions) -> BenchResult:
-    """Saturation with and without the guard, fifty posts on one time, then Poisson arrivals."""
+    """Saturation with and without the guard, fifty posts on one time, Poisson arrivals, and the peer."""
     if Booking.objects.exists():
         raise CommandError(
             "This bench takes guards away: it needs a database without bookings. Try `make bench`."
@@ -62,36 +73,47 @@ def booking_bench(options: BenchOptions) -> BenchResult:
     times, runs = (40, 1) if options.quick else (TIMES, max(1, min(3, options.runs)))
     town = _Town()
     try:
-        rush = [town.rush(times) for _run in range(runs)]
-        crowd = [town.crowd() for _run in range(runs)]
-        rate = median(found.rate for found in rush)
-        arrivals = town.arrive(rate * SHARE, times)
-        with _without_guard():
+        with _site("studio.wsgi:application") as town.site:
+            town.rush(PER_DAY)  # what is imported and cached with the first requests
+            rush = [town.rush(times) for _run in range(runs)]
+            crowd = [town.crowd() for _run in range(runs)]
+            rate = median(found.answered for found in rush)
+            arrivals = town.arrive(rate * SHARE, times)
+        with _without_guard(), _site(UNGUARDED) as town.site:
             off = town.rush(times)
     finally:
         town.forget()
+    peer = _peer(times)
     figures: dict[str, float | int | str] = {
-        "bookings_per_second": round(rate, 1),
+        "bookings_per_second": round(median(found.rate for found in rush), 1),
+        "answers_per_second": round(rate, 1),
         "p99_ms": round(median(found.p99 for found in rush) * 1000, 1),
         "double_bookings": sum(found.doubles for found in rush),
         "one_slot_50_posts_slowest_s": round(max(found.slowest for found in crowd), 2),
         "one_slot_50_posts_booked": max(found.booked for found in crowd),
         "poisson_arrivals_per_second": round(rate * SHARE, 1),
+        "poisson_p50_ms": round(arrivals.share(0.5) * 1000, 1),
         "poisson_p99_ms": round(arrivals.p99 * 1000, 1),
         "guard_off_bookings_per_second": round(off.rate, 1),
         "guard_off_double_bookings": off.doubles,
     }
+    lines = [f"{name:<36}{value:>10}" for name, value in figures.items()]
+    lines += [f"{f'{PEER}: {name}':<36}{value:>10}" for name, value in peer.items()]
+    lines.append("wanted: " + ", ".join(f"{name} ≤ {limit:g}" for name, limit in WANTED.items()))
     return BenchResult(
         figures=figures,
-        ratios={"guard_costs": round(off.rate / rate, 2) if rate else 0.0},
+        peers={PEER.replace("-", "_"): peer},
+        ratios={"guard_costs": round(off.rate / max(median(found.rate for found in rush), 0.1), 2)},
         conditions={
             "clients": CLIENTS,
             "times": times,
             "tries_per_time": TRIES,
             "runs": runs,
-            "clients_are": "threads",
+            "clients_are": "browsers over HTTP",
+            "cores": os.cpu_count() or 1,
+            "load": round(os.getloadavg()[0], 1),
         },
-        table="\n".join(f"{name:<34}{value:>12}" for name, value in figures.items()),
+        table="\n".join(lines),
     )
 
 
@@ -113,13 +135,22 @@ class Found:
         return self.booked / self.seconds
 
     @property
+    def answered(self) -> float:
+        """Presses answered per second, those told that the time is gone among them."""
+        return len(self.presses) / self.seconds
+
+    @property
     def slowest(self) -> float:
         return max(press.seconds for press in self.presses)
 
     @property
     def p99(self) -> float:
+        return self.share(0.99)
+
+    def share(self, part: float) -> float:
+        """Seconds within which that part of the presses was answered."""
         ordered = sorted(press.seconds for press in self.presses)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+        return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
 class _Town:
@@ -153,9 +184,11 @@ class _Town:
                     for day in range(7)
                 )
 
+    site: "_Site"
+
     def starts(self, count: int) -> list[datetime]:
         """The first times there are, thirty minutes apart, twenty a day."""
-        opens = datetime.combine(FIRST_ON, time(8), tzinfo=UTC)
+        opens = datetime.combine(datetime.now(UTC).date() + 2 * DAY, time(8), tzinfo=UTC)
         return [
             opens + number // PER_DAY * DAY + number % PER_DAY * LENGTH * MINUTE for number in range(count)
         ]
@@ -163,20 +196,9 @@ class _Town:
     def press(self, starts_at: datetime, since: float | None = None) -> Press:
         """What the page's button does. With `since` the wait before it counts as well."""
         began = clock.perf_counter() if since is None else since
-        try:
-            holds.place(
-                session_type_id=self.kind.pk,
-                location_id=self.place.pk,
-                add_ons={},
-                starts_at=starts_at,
-                form_token=uuid4(),
-                by=GUEST,
-                now=NOW,
-            )
-            is_booked = True
-        except Refused:
-            is_booked = False
-        return Press(clock.perf_counter() - began, is_booked)
+        facts = {"location": self.place.slug, "starts_at": starts_at.isoformat(), "form_token": uuid4()}
+        status = self.site.post(reverse("hold", args=[self.kind.slug]), facts)
+        return Press(clock.perf_counter() - began, status == 302)
 
     def rush(self, count: int) -> Found:
         """Twenty clients, each with a share of the times in an order of its own, as fast as they can."""
@@ -205,8 +227,7 @@ class _Town:
         for starts_at in self.starts(count):
             at += chance.expovariate(per_second)
             arrivals.append((at, starts_at))
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(lambda _number: connection.ensure_connection(), range(CLIENTS)))
+        with ThreadPoolExecutor(CLIENTS * 2) as pool:
             began = clock.perf_counter()
             waiting = []
             for at, starts_at in arrivals:
@@ -214,8 +235,6 @@ class _Town:
                 waiting.append(pool.submit(self.press, starts_at, began + at))
             presses = [one.result() for one in waiting]
             seconds = clock.perf_counter() - began
-            barrier = threading.Barrier(CLIENTS)
-            list(pool.map(_hang_up, [barrier] * CLIENTS))
         found = Found(presses, seconds, doubles())
         self._empty()
         return found
@@ -225,12 +244,8 @@ class _Town:
         answers: list[Press] = []
 
         def one(call: Callable[[], list[Press]]) -> None:
-            try:
-                connection.ensure_connection()
-                start.wait()
-                answers.extend(call())
-            finally:
-                connections.close_all()
+            start.wait()
+            answers.extend(call())
 
         threads = [threading.Thread(target=one, args=(call,)) for call in calls]
         for thread in threads:
@@ -247,18 +262,13 @@ class _Town:
     def forget(self) -> None:
         """Leave nothing behind."""
         self._empty()
+        Throttle.objects.all().delete()
         StatusChange.objects.filter(model__in=["bookings.booking", "bookings.shoot"]).delete()
         Resource.objects.filter(skills__in=self.skills).delete()
         self.kind.delete()
         for skill in self.skills:
             skill.delete()
         self.place.delete()
-
-
-def _hang_up(barrier: threading.Barrier) -> None:
-    """Each thread of the pool closes its own connection."""
-    barrier.wait()
-    connections.close_all()
 
 
 def doubles() -> int:
@@ -274,16 +284,89 @@ def doubles() -> int:
 
 @contextmanager
 def _without_guard() -> Iterator[None]:
-    """No locks and no constraint, put back whatever happens."""
+    """No constraint, put back whatever happens. The server that runs meanwhile takes no locks either."""
     rule = next(rule for rule in Claim._meta.constraints if rule.name == "nobody_in_two_places")
-    lock = holds.lock_resources
     with connection.schema_editor() as editor:
         editor.remove_constraint(Claim, rule)
-    holds.lock_resources = lambda cast: None
     try:
         yield
     finally:
-        holds.lock_resources = lock
         Booking.objects.all().delete()
         with connection.schema_editor() as editor:
             editor.add_constraint(Claim, rule)
+
+
+# --- the site and its visitors
+
+
+@contextmanager
+def _site(application: str) -> Iterator["_Site"]:
+    """The site as it is deployed, on the last core, while the block runs on the first."""
+    cores = sorted(os.sched_getaffinity(0))
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="likeness-bench-") as folder:
+        environment = as_deployed(Path(folder), port) | {"TRUSTED_PROXY_COUNT": "1"}
+        os.sched_setaffinity(0, cores[-1:])  # what is started now stays there
+        try:
+            with gunicorn(application, Path(folder), port, environment, beside=Path(__file__).parent):
+                os.sched_setaffinity(0, cores[:1])
+                yield _Site(port)
+        finally:
+            os.sched_setaffinity(0, cores)
+
+
+class _Site:
+    """Posts of one visitor after the other: each from an address of its own, with a form's token."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.addresses = count()
+        answer = self._ask("GET", reverse("ask_for_link"), "", {})
+        page = answer[1].decode()
+        self.token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[0]
+        self.cookie = answer[2].split(";")[0]
+
+    def post(self, path: str, facts: dict[str, object]) -> int:
+        """The status of the answer. Raises RuntimeError for what no visitor should see."""
+        body = urlencode(facts | {"csrfmiddlewaretoken": self.token})
+        number = next(self.addresses)
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": self.cookie,
+            "X-Forwarded-For": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
+        }
+        status, content, _cookie = self._ask("POST", path, body, headers)
+        if status not in (302, 409):
+            raise RuntimeError(f"{path} answered {status}: {content[:2000].decode(errors='replace')}")
+        return status
+
+    def _ask(self, method: str, path: str, body: str, headers: dict[str, str]) -> tuple[int, bytes, str]:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            line.request(method, path, body, headers)
+            answer = line.getresponse()
+            return answer.status, answer.read(), answer.headers.get("Set-Cookie", "")
+        finally:
+            line.close()
+
+
+# --- the peer
+
+
+def _peer(times: int) -> dict[str, float | int | str]:
+    """django-appointment with the same clients and times, in a database of its own on our server."""
+    name = f"peer_{uuid4().hex[:8]}"
+    ours = connection.settings_dict
+    theirs = {key: str(ours[key]) for key in ("USER", "PASSWORD", "HOST", "PORT")} | {"NAME": name}
+    script = Path(__file__).with_name("booking_bench_appointment.py")
+    command: list[str | Path] = [peer_python(PEER), script, json.dumps(theirs)]
+    command += [str(CLIENTS), str(times), str(TRIES)]
+    environment = {key: text for key, text in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        try:
+            done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+        finally:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    found: dict[str, float | int | str] = json.loads(done.stdout)
+    return found

@@ -24,7 +24,6 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.urls import reverse
 
 from galleries.benches.camera_frames import camera_frame
-from galleries.benches.serving import ROOT, environment_of, free_port, gunicorn
 from galleries.benches.studio_rows import bench_store, receiving_gallery
 from galleries.imaging.jobs import RenderOrder, make
 from galleries.imaging.recipes import PROOFS
@@ -33,6 +32,7 @@ from galleries.models import Gallery, Photo, Rendition
 from studio import credentials, storage
 from studio.actors import WORKER
 from studio.benching import BenchOptions, BenchResult, bench
+from studio.serving import as_deployed, free_port, gunicorn
 from studio.transitions import move
 
 LIGHTHOUSE = "12.8.2"
@@ -162,10 +162,7 @@ def _opened(gallery: Gallery) -> Iterator[str]:
 def _server(folder: Path) -> Iterator[int]:
     """The product as deployed: its static files collected, hashed and compressed."""
     port = free_port()
-    environment = environment_of(folder, port) | {"LIKENESS_DATA": str(folder), "DEBUG": "0"}
-    collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
-    subprocess.run(collect, cwd=ROOT, env=environment, check=True)
-    with gunicorn("studio.wsgi:application", folder, port, environment):
+    with gunicorn("studio.wsgi:application", folder, port, as_deployed(folder, port)):
         yield port
 
 

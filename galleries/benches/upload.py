@@ -24,12 +24,12 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils.crypto import get_random_string
 
-from galleries.benches.serving import environment_of, free_port, gunicorn
 from galleries.benches.studio_rows import bench_store, receiving_gallery
 from galleries.models import Gallery, Upload
 from studio import storage
 from studio.benching import BenchOptions, BenchResult, bench
 from studio.models import Role, StaffRole, User
+from studio.serving import environment_of, free_port, gunicorn
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -169,7 +169,7 @@ def _server(folder: Path) -> Iterator[int]:
     port = free_port()
     (folder / "plain").mkdir()
     environment = environment_of(folder, port) | {"BENCH_PLAIN": str(folder / "plain")}
-    with gunicorn("upload_server:application", folder, port, environment):
+    with gunicorn("upload_server:application", folder, port, environment, beside=HERE):
         yield port
 
 

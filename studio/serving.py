@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
@@ -33,15 +32,32 @@ def environment_of(folder: Path, port: int) -> dict[str, str]:
     }
 
 
+def as_deployed(folder: Path, port: int) -> dict[str, str]:
+    """`environment_of` without debugging, its static files collected, hashed and compressed in the folder."""
+    environment = environment_of(folder, port) | {"LIKENESS_DATA": str(folder), "DEBUG": "0"}
+    collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
+    subprocess.run(collect, cwd=ROOT, env=environment, check=True)
+    return environment
+
+
 @contextmanager
 def gunicorn(
-    application: str, folder: Path, port: int, environment: Mapping[str, str], *, threads: int = 8
+    application: str,
+    folder: Path,
+    port: int,
+    environment: Mapping[str, str],
+    *,
+    threads: int = 8,
+    beside: Path | None = None,
 ) -> Iterator[None]:
-    """The server while the block runs; its log is in the folder, and told when the block cannot reach it."""
+    """The server while the block runs; its log is in the folder, and told when the block cannot reach it.
+
+    `beside`: a folder whose modules can be the application by themselves, without their package.
+    """
     command = [sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}"]
     command += ["--worker-class", "gthread", "--workers", "1", "--threads", str(threads)]
     command += ["--log-level", "error", "--timeout", "300", "--no-control-socket"]
-    command += ["--pythonpath", f"{ROOT},{HERE}"]  # by itself: the package would load every bench
+    command += ["--pythonpath", f"{ROOT},{beside}" if beside else str(ROOT)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command, env=dict(environment), cwd=ROOT, start_new_session=True, stdout=log, stderr=log
