@@ -5,6 +5,7 @@
 
 import { hex, sha256 } from "./upload_hash.js";
 import { filesOf } from "./upload_folder.js";
+import { Memory } from "./upload_memory.js";
 import { previewIn } from "./upload_preview.js";
 
 // A lost line costs the piece that was on its way, so pieces grow only while the line is quick.
@@ -56,12 +57,14 @@ class Intake {
   constructor(root) {
     this.root = root;
     this.words = wordsOf(root.querySelector("[data-words]"));
+    this.memory = new Memory(root.dataset.card ?? root.dataset.gallery);
     this.token = root.querySelector("[name=csrfmiddlewaretoken]").value;
     this.items = [];
     this.byId = new Map();
     this.known = new Map(); // "name/size" → what the server has of it
     this.ahead = new Set(); // "name/size" of originals whose previews the server has
     this.wanted = new Set(); // "name/size" of originals that go before the others
+    this.missing = new Map(); // "name/size" → name, of an earlier drop
     this.previews = [];
     this.pieceSize = SMALL_PIECE;
     this.running = new Set();
@@ -110,6 +113,12 @@ class Intake {
     this.one("pause").addEventListener("click", () => this.pause(!this.isPaused));
     this.one("retry").addEventListener("click", () => this.retryRefused());
     this.one("originals").addEventListener("change", () => this.holdBack());
+    this.one("forget").addEventListener("click", () => {
+      this.memory.forget();
+      this.missing.clear();
+      this.nameMissing();
+    });
+    addEventListener("pagehide", () => this.remember());
     addEventListener("online", () => this.wake?.());
     addEventListener("offline", () => this.show());
     addEventListener("beforeunload", (event) => {
@@ -127,13 +136,36 @@ class Intake {
         if (!row.previewOf) this.known.set(`${row.name}/${row.size}`, row);
         else if (row.status !== "refused") this.ahead.add(`${row.name}/${row.previewOf}`);
       }
-      const unfinished = uploads.filter((row) => row.status === "receiving").length;
-      this.one("unfinished").hidden = unfinished === 0;
-      this.one("unfinished-words").textContent =
-        unfinished === 1 ? this.words.unfinishedOne : fill(this.words.unfinished, unfinished);
+      for (const row of uploads) {
+        if (row.status === "receiving") this.missing.set(`${row.name}/${row.size}`, row.name);
+        else if (!row.previewOf && row.status !== "refused") this.memory.arrived(row);
+      }
     } catch {
       // Without the list nothing is skipped; the server still recognises what it has.
     }
+    for (const [mark, file] of this.memory.files) this.missing.set(mark, file.name);
+    this.nameMissing();
+  }
+
+  // Files of an earlier drop that are half there or were never begun; the folder is asked for once, for all of them.
+  nameMissing() {
+    for (const item of this.items) this.missing.delete(`${item.name}/${item.size}`);
+    const names = [...this.missing.values()];
+    this.one("unfinished").hidden = names.length === 0;
+    this.one("unfinished-words").textContent =
+      names.length === 1 ? this.words.unfinishedOne : fill(this.words.unfinished, names.length);
+    this.one("missing").replaceChildren(
+      ...names.slice(0, ROWS).map((name) => Object.assign(document.createElement("li"), { textContent: name })),
+    );
+    this.one("missing-more").textContent = names.length > ROWS ? fill(this.words.missingMore, names.length - ROWS) : "";
+  }
+
+  remember() {
+    if (!this.items.length) return;
+    for (const item of this.items) {
+      if (item.isSent) this.memory.arrived(item);
+    }
+    this.memory.keep();
   }
 
   add(files) {
@@ -143,8 +175,11 @@ class Intake {
       if (!mine.has(mark)) {
         mine.add(mark);
         this.items.push(new Item(file));
+        this.memory.expect(file);
       }
     }
+    this.nameMissing();
+    this.remember();
     if (this.items.length) this.one("queue").hidden = false;
     this.tell(this.root.dataset.expect, { count: this.items.length });
     this.isClosed = false;
@@ -355,6 +390,8 @@ class Intake {
 
   async create(item, digest) {
     const { gallery, card } = this.root.dataset;
+    if (item.wasAsked && (await this.wasBegun(item, digest))) return this.ask(item);
+    item.wasAsked = true;
     const facts = { filename: item.name, ...(card ? { card } : { gallery }), ...(digest && { sha256: digest }), ...item.facts };
     const metadata = Object.entries(facts).map(([key, value]) => `${key} ${base64(new TextEncoder().encode(value))}`);
     const answer = await this.request(item, "POST", this.root.dataset.endpoint, {
@@ -364,6 +401,23 @@ class Intake {
     if (answer.status !== 201) throw this.problem(answer);
     this.adopt(item, answer.getResponseHeader("Location").split("/").pop());
     item.offset = 0;
+  }
+
+  // The answer to an earlier try was lost on the way: then the studio has begun this file already.
+  async wasBegun(item, digest) {
+    const answer = await fetch(this.root.dataset.list, { headers: { Accept: "application/json" } });
+    const { uploads } = await answer.json();
+    const begun = uploads.findLast(
+      (row) =>
+        row.status === "receiving" &&
+        row.name === item.name &&
+        row.size === item.size &&
+        row.sha256 === digest &&
+        !row.previewOf === !item.facts.purpose &&
+        !this.byId.has(row.id),
+    );
+    if (begun) this.adopt(item, begun.id);
+    return Boolean(begun);
   }
 
   async ask(item) {
@@ -465,6 +519,7 @@ class Intake {
     } catch {
       seconds = 5;
     }
+    this.remember();
     setTimeout(() => this.poll(), seconds * 1000);
   }
 

@@ -137,7 +137,7 @@ def test_after_a_reload_only_what_is_missing_is_sent(desk: Page, worker: None, g
     desk.on("dialog", lambda dialog: dialog.accept())
     desk.reload()
     desk.unroute("**/uploads/*")
-    expect(desk.locator("[data-unfinished]")).to_contain_text("3 files did not arrive whole")
+    expect(desk.locator("[data-unfinished]")).to_contain_text("3 files have not arrived yet")
     desk.on("request", lambda request: sent.append(1) if request.method == "PATCH" else None)
     desk.set_input_files("[data-files]", files(6))
     expect(desk.locator("[data-total-files]")).to_contain_text("6 of 6 files", timeout=30_000)
@@ -145,6 +145,52 @@ def test_after_a_reload_only_what_is_missing_is_sent(desk: Page, worker: None, g
     assert len(sent) == 3
     assert Photo.objects.count() == 6
     assert Upload.objects.filter(status="receiving").count() == 0
+
+
+def test_after_a_reload_files_that_were_never_begun_are_named_too(
+    desk: Page, worker: None, gallery: Gallery
+) -> None:
+    desk.route("**/uploads/", lambda route: route.abort())
+    desk.set_input_files("[data-files]", files(6))
+    expect(desk.locator(".file-state", has_text="Trying again").first).to_be_visible()
+    assert Upload.objects.count() == 0
+    desk.on("dialog", lambda dialog: dialog.accept())
+    desk.reload()
+    desk.unroute("**/uploads/")
+    missing = desk.locator("[data-unfinished]")
+    expect(missing).to_contain_text("6 files have not arrived yet")
+    desk.get_by_text("Which ones").click()
+    expect(desk.locator("[data-missing] li")).to_have_count(6)
+    shoot(desk, "gallery-missing")
+    desk.set_input_files("[data-files]", files(2))
+    expect(missing).to_contain_text("4 files have not arrived yet")
+    expect(desk.locator("[data-total-files]")).to_contain_text("2 of 2 files")
+    desk.reload()
+    expect(missing).to_contain_text("4 files have not arrived yet")
+    desk.get_by_role("button", name="They are not needed any more").click()
+    expect(missing).to_be_hidden()
+    desk.reload()
+    expect(desk.locator("[data-frames] .picture")).to_have_count(2)
+    expect(missing).to_be_hidden()
+
+
+def test_a_lost_answer_begins_no_file_twice(desk: Page, worker: None, gallery: Gallery) -> None:
+    lost: list[str] = []
+
+    def lose_the_answer(route: Route) -> None:
+        if route.request.method == "POST" and len(lost) < 2:
+            lost.append(route.request.url)
+            route.fetch()  # the studio has it
+            route.abort()  # the page never hears of it
+        else:
+            route.continue_()
+
+    desk.route("**/uploads/", lose_the_answer)
+    desk.set_input_files("[data-files]", files(4))
+    expect(desk.locator("[data-total-files]")).to_contain_text("4 of 4 files")
+    expect(desk.locator("[data-frames] .picture")).to_have_count(4)
+    assert len(lost) == 2
+    assert list(Upload.objects.values_list("status", flat=True)) == ["accepted"] * 4
 
 
 def write_folder(folder: Path, count: int) -> Path:
