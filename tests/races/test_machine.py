@@ -96,8 +96,8 @@ PASSES_ON, LEAVES = Deed(machine.pass_on, {"offered": 0}), Deed(machine.leave, {
 
 @pytest.mark.parametrize("meeting", machine.MEETINGS)
 def test_whatever_three_people_do_nobody_is_in_two_places(day, meeting):
-    played(machine.days_of(meeting), patiently(5, steps=6, derandomize=True))
-    assert day.crowds[2] + day.crowds[3] >= 5
+    played(machine.days_of(meeting), patiently(4, steps=6, derandomize=True))
+    assert day.crowds[2] + day.crowds[3] >= 4
 
 
 def test_every_deed_can_be_done(day):
