@@ -146,7 +146,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "desk"
-LOGOUT_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "desk"  # it leads to the sign-in, and the copy of today goes (desk_worker.js)
 ACCOUNT_ADAPTER = "studio.accounts.StaffAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]

@@ -14,6 +14,7 @@ urlpatterns = [
     path("open/<str:token>", views.open_link, name="open_link"),
     path("links/", views.ask_for_link, name="ask_for_link"),
     path("desk/", views.desk_home, name="desk"),
+    path("desk/worker.js", views.desk_worker, name="desk_worker"),
     path("desk/messages/", views.message_list, name="message_list"),
     path("desk/words/", wording_views.word_list, name="word_list"),
     path("desk/words/<slug:name>/", wording_views.words, name="words"),

@@ -89,8 +89,15 @@ def desk_home(request: HttpRequest) -> HttpResponse:
         if context is not None:
             html = render_to_string(panel.template, {**context, "panel": panel, "now": now}, request)
             shown.append({"panel": panel, "html": html})
-    today = formats.date_format(now.astimezone(zone_of(desk_zone())), "l j F")
-    return render(request, "studio/desk.html", {"panels": shown, "now": now, "today": today})
+    zone = desk_zone()
+    today = formats.date_format(now.astimezone(zone_of(zone)), "l j F")
+    return render(request, "studio/desk.html", {"panels": shown, "now": now, "today": today, "zone": zone})
+
+
+@require_safe
+def desk_worker(request: HttpRequest) -> HttpResponse:
+    """The script that keeps today's page for reading without a connection. Its address is what it may look after."""
+    return render(request, "studio/desk_worker.js", content_type="text/javascript; charset=utf-8")
 
 
 @staff(Role.PHOTOGRAPHER)

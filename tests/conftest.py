@@ -198,7 +198,10 @@ def site(live_server: "LiveServer", settings: "Settings") -> str:
 @pytest.fixture
 def page(browser: "Browser", site: str) -> Iterator["Page"]:
     """A fresh browser window on the running site. Fails at the end on any script error or CSP violation."""
-    context = browser.new_context(base_url=site, locale="en-GB", timezone_id="Europe/London")
+    context = browser.new_context(
+        base_url=site, locale="en-GB", timezone_id="Europe/London",
+        service_workers="block",  # it asks behind a page's back; what it does is tried in test_desk.py
+    )  # fmt: skip
     window = context.new_page()
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))

@@ -112,7 +112,7 @@ def test_password_alone_opens_nothing_of_the_studio(client: Client, address: str
 def test_person_without_second_factor_may_set_one_up_and_sign_out(client: Client) -> None:
     client.force_login(factories.user())
     assert client.get(reverse("mfa_index")).status_code == 200
-    assert client.post(reverse("account_logout")).headers["Location"] == "/"
+    assert client.post(reverse("account_logout")).headers["Location"] == "/desk/"
 
 
 def test_second_factor_opens_the_desk_and_the_admin(client: Client) -> None:
