@@ -30,7 +30,7 @@ from tests.races.test_booking import without_constraint
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
 LONGER_THAN_A_HOLD = timedelta(minutes=32)
-BOUND = 400  # days within which the machine finds what is wrong with a missing guard
+BOUND = 1000  # days within which the machine finds what is wrong with a missing guard
 
 
 @pytest.fixture
