@@ -65,7 +65,7 @@ def phone(page: Page) -> Page:
     return page
 
 
-def no_serious_issue(page: Page) -> None:
+def no_serious_issue(page: Page, width: int = PHONE["width"]) -> None:
     """Axe's serious and critical findings, as lines one can act on; and nothing wider than the phone."""
     # Without preloading: axe would write the stylesheets into the page, which the content security policy forbids.
     found = Axe().run(page, options={"preload": False}).response["violations"]
@@ -76,7 +76,7 @@ def no_serious_issue(page: Page) -> None:
         for node in rule["nodes"]
     ]
     assert serious == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def days_ahead(kind: SessionType, days: int, hour: int = 12) -> datetime:

@@ -6,13 +6,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client as Visitor
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
+from bookings import lifecycle
 from bookings.models import Booking, SessionType
-from studio.models import Location, Role
+from studio.actors import WORKER
+from studio.models import Location, Message, Role
 from tests import factories
+from tests.browser.test_booking import no_serious_issue
 from tests.galleries.making import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -100,3 +104,83 @@ def test_todays_page_is_read_without_a_connection_and_gone_after_signing_out(tab
     tablet.get_by_role("button", name="Sign out").click()
     expect(tablet.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
     assert tablet.evaluate("caches.has('today')") is False
+
+
+# --- the calendar -------------------------------------------------------------------------------------------
+
+
+def cell_at(desk: Page, when: datetime) -> tuple[float, float]:
+    """Where on the page a free moment of the photographer's column lies."""
+    for cell in desk.locator(".plan-free").all():
+        begins = datetime.fromisoformat(cell.get_attribute("data-at") or "")
+        until = begins + timedelta(minutes=5) * int(cell.get_attribute("data-rows") or 0)
+        if begins <= when < until:
+            cell.scroll_into_view_if_needed()
+            box = cell.bounding_box()
+            assert box is not None
+            share = (when - begins) / (until - begins)
+            return box["x"] + box["width"] / 2, box["y"] + box["height"] * share + 2
+    raise AssertionError("no such free time")
+
+
+def test_a_booking_is_moved_by_dragging_it(desk: Page, booked: Booking, place: Location) -> None:
+    desk.set_viewport_size({"width": 1440, "height": 1600})
+    desk.goto("/desk/calendar/")
+    claim = desk.locator(".plan-claim", has_text="Nadia Petrov").first
+    box = claim.bounding_box()
+    assert box is not None
+    desk.mouse.move(box["x"] + 20, box["y"] + 4)
+    desk.mouse.down()
+    x, y = cell_at(desk, at(place, 16))
+    desk.mouse.move(x, y - 8)
+    desk.mouse.move(x, y + 2, steps=4)
+    expect(desk.locator(".is-over")).to_have_attribute("data-drop", "16:00")
+    desk.mouse.up()
+    booked.refresh_from_db()
+    assert booked.starts_at == at(place, 14)  # nothing is moved before somebody has looked
+    desk.get_by_role("button", name="Move to").click()
+    expect(desk.get_by_text("Moved. The client has the new time")).to_be_visible()
+    booked.refresh_from_db()
+    assert booked.starts_at == at(place, 16)
+
+
+def test_a_booking_is_moved_by_its_form(desk: Page, booked: Booking, place: Location) -> None:
+    desk.goto(f"/desk/bookings/{booked.public_id}/")
+    desk.get_by_role("link", name="Move", exact=True).click()
+    desk.get_by_label("Time").fill("16:30")
+    desk.get_by_role("button", name="Look").click()
+    desk.get_by_label("Why").fill("Train")
+    desk.get_by_role("button", name="Move to").click()
+    expect(desk.get_by_text("Moved. The client has the new time")).to_be_visible()
+    booked.refresh_from_db()
+    assert booked.starts_at == at(place, 16) + timedelta(minutes=30)
+
+
+# --- every page ---------------------------------------------------------------------------------------------
+
+PAGES = (
+    ("/desk/", "/desk/calendar/", "/desk/calendar/?view=week"),
+    ("/desk/bookings/", "/desk/bookings/{booking}/", "/desk/bookings/{booking}/move/"),
+    ("/desk/bookings/{booking}/late/", "/desk/calendar/book/", "/desk/people/"),
+    ("/desk/people/{person}/", "/desk/messages/", "/desk/messages/{message}/"),
+    ("/desk/money/", "/desk/money/vouchers/", "/desk/money/statements/"),
+)
+
+
+@pytest.mark.parametrize("pages", PAGES)
+def test_the_pages_of_the_desk_suit_everybody_on_a_phone_and_a_laptop(
+    desk: Page, booked: Booking, pages: tuple[str, ...]
+) -> None:
+    with transaction.atomic():
+        lifecycle.after_confirming(booked, message="booking_confirmed", by=WORKER, now=timezone.now())
+    names = {
+        "booking": booked.public_id,
+        "person": booked.claims.order_by("pk")[0].resource.public_id,
+        "message": Message.objects.order_by("pk")[0].public_id,
+    }
+    for page in pages:
+        answer = desk.goto(page.format(**names))
+        assert answer is not None and answer.status == 200, page
+        for width in (390, 1440):
+            desk.set_viewport_size({"width": width, "height": 900})
+            no_serious_issue(desk, width=width)
