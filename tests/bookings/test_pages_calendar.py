@@ -343,6 +343,7 @@ def test_closures_repeat_and_can_be_taken_back(desk, place):
 
 def test_late_says_what_is_left(desk, booked):
     address = reverse("desk_late", args=[booked.public_id])
+    assert 'value="10:00"' in desk.get(address).content.decode()  # the clock of the place
     desk.post(address, {"verb": "expect", "at": "10:25"})
     html = desk.get(address).content.decode()
     assert "25 minutes late. What now?" in html and "A shorter session: 35 minutes" in html
