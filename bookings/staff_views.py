@@ -235,8 +235,13 @@ def decide(request: HttpRequest, public_id: str) -> HttpResponse:
                 booking_id=found.pk, by=by, now=now, reason=request.POST.get("reason", "")[:300]
             )
             messages.success(request, _("Declined. The client is told, and everything paid goes back."))
-    except (Refused, MoveRefused) as refusal:
-        messages.warning(request, str(refusal))
+    except Refused as refusal:
+        messages.warning(request, refusal.sentence)
+    except MoveRefused:
+        found.refresh_from_db(fields=["status"])
+        messages.info(
+            request, _("It is decided already: “%s”. Nothing was changed.") % found.get_status_display()
+        )
     return redirect("desk_booking", public_id)
 
 

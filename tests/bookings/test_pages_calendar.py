@@ -82,6 +82,14 @@ def test_a_booking_that_is_still_being_typed_breaks_no_page(desk, kind, place):
     assert "Being typed" in page(desk, "desk_calendar", on="2035-11-20")
 
 
+def test_a_request_decided_in_another_tab_says_so(desk, booked):
+    Booking.objects.filter(pk=booked.pk).update(status=BookingStatus.CANCELLED)
+    answer = desk.post(
+        reverse("desk_booking_decide", args=[booked.public_id]), {"answer": "yes"}, follow=True
+    )
+    assert "It is decided already: “Cancelled”. Nothing was changed." in answer.content.decode()
+
+
 # --- the plan -----------------------------------------------------------------------------------------------
 
 
