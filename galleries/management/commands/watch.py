@@ -17,7 +17,7 @@ from galleries import receiving, watching
 from galleries.models import Card
 from studio.models import Location
 
-LOOK_EVERY_SECONDS = 0.2
+LOOK_EVERY_SECONDS = 0.1  # a file is taken at the second look at it that finds nothing new
 
 
 class Command(BaseCommand):
