@@ -226,7 +226,7 @@ def boards(draw):
 
 
 def patiently(examples):
-    calm = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    calm = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(max_examples=examples, deadline=None, suppress_health_check=calm)
 
 

@@ -288,6 +288,7 @@ def shown(page: Page, retouched: Gallery, now: datetime) -> Page:
     page.set_viewport_size(PHONE)
     page.goto(link.url)
     page.get_by_role("link", name="Change something").first.click()
+    expect(page.get_by_role("button", name="Add a pin")).to_be_visible()  # the picture takes pins by now
     return page
 
 

@@ -40,7 +40,11 @@ def test_digest_follows_recipe_version_and_parameters():
     one = digest(THUMB, {"crop": [1, 2], "code": "A7"})
     assert one == digest(THUMB, {"code": "A7", "crop": [1, 2]})
     assert len(one) == 16
-    others = {digest(replace(THUMB, version=2), {"crop": [1, 2], "code": "A7"}), digest(PROOF), digest(THUMB)}
+    others = {
+        digest(replace(THUMB, version=THUMB.version + 1), {"crop": [1, 2], "code": "A7"}),
+        digest(PROOF),
+        digest(THUMB),
+    }
     assert one not in others and len(others) == 3
 
 

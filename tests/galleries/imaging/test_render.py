@@ -62,7 +62,7 @@ def test_sizes_and_digests(tmp_path: Path):
     done = render(GRACE_HOPPER, [SCREEN, THUMB, GRID], tmp_path)
     assert [(file.recipe, file.width, file.height) for file in done.files] == [
         ("screen", 512, 600),  # never enlarged
-        ("thumb", 341, 400),
+        ("thumb", 478, THUMB.edge),
         ("grid", 512, 600),
     ]
     for file in done.files:
@@ -193,7 +193,7 @@ def test_grey_and_cmyk_end_as_rgb(tmp_path: Path):
             wanted = np.asarray(
                 picture.convert("L").convert("RGB")
                 if mode == "L"
-                else picture.convert("RGB").resize((341, 400))
+                else picture.convert("RGB").resize((478, THUMB.edge))
             )
             if mode == "CMYK":
                 assert (
@@ -216,7 +216,7 @@ def test_raw_uses_its_preview_when_that_is_large_enough(tmp_path: Path):
     path.write_bytes(files.dng(preview=out.getvalue()))
     done = render(path, [THUMB], tmp_path)
     assert done.notes == ("from_preview",)
-    assert done.files[0].height == 400
+    assert done.files[0].height == THUMB.edge
 
 
 def test_raw_without_a_preview_is_developed(tmp_path: Path):
