@@ -13,19 +13,20 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import availability, blocks, by_phone, day_plan, holds, lifecycle, places, pricing
 from bookings.availability import Leeway, Slot
 from bookings.calendar_forms import BlockForm, CallerForm, MomentForm
-from bookings.forms import ChoiceOfTime
+from bookings.forms import ChoiceOfTime, instant_of
 from bookings.models import Booking, Resource, SessionType
 from bookings.panels import own_resource
 from bookings.people import clean
 from bookings.places import FRONT
 from bookings.refusals import DetailsRefused, NotOffered, Refused, SlotTaken
+from bookings.taxes import taxes_of
 from bookings.timeline import DAY
 from studio.access import staff
 from studio.accounts import require, roles_of
@@ -188,15 +189,6 @@ def _wanted_time(request: HttpRequest, found: Booking) -> tuple[MomentForm, date
     return MomentForm(initial={"on": there.date(), "at": there.time()}), None
 
 
-def instant_of(text: str) -> datetime | None:
-    """An instant with its zone, as our own pages write it; None for everything else."""
-    try:
-        found = parse_datetime(text[:40])
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None
-
-
 # --- by phone -----------------------------------------------------------------------------------------------
 
 
@@ -265,6 +257,7 @@ def _times(
             location=place,
             add_ons=cast.add_ons,
             studio_currency=holds.studio_now().currency,
+            taxes=taxes_of(place),
         ),
     }
 
@@ -308,7 +301,10 @@ def _book(
     except Refused as refusal:
         form.add_error(None, refusal.sentence)
     else:
-        messages.success(request, SAID[made.status])
+        if made.status in SAID:
+            messages.success(request, SAID[made.status])
+        else:  # the same form again, after its hold has ended
+            messages.warning(request, _("This was booked before, and its hold is over. Please book it anew."))
         return made
     return None
 

@@ -210,7 +210,9 @@ def _wanted(
         if found is not None:
             return found
         if purpose == "booking" and booking.hold_extended_at is None:
-            booking.hold_expires_at, booking.hold_extended_at = expires_at, now
+            # never shorter: an offer of the waiting list holds its time for longer than a payment page is open
+            booking.hold_expires_at = max(booking.hold_expires_at or expires_at, expires_at)
+            booking.hold_extended_at = now
             booking.save(update_fields=["hold_expires_at", "hold_extended_at"])
         return begin(
             Checkout(

@@ -21,7 +21,7 @@ from bookings.people import clean, forget_if_unused, known_client, read_person
 from bookings.refusals import DetailsRefused, NotNow, NotOffered, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.timeline import instant
-from studio import outbox
+from studio import credentials, outbox
 from studio.actors import WORKER, Actor, ActorKind
 from studio.currencies import rounded_up
 from studio.happenings import tell
@@ -493,7 +493,22 @@ def set_sitter(
         )
         shoot.sitter_is_minor, shoot.guardian_name = is_minor, guardian_name if is_minor else ""
         shoot.access_needs = clean(access_needs)[:300]
-        shoot.save(update_fields=["sitter", "sitter_is_minor", "guardian_name", "access_needs"])
+        if (
+            before != shoot.sitter
+        ):  # what one person confided is nobody else's, and their link opens nothing more
+            shoot.nerves, shoot.nerves_text = [], ""
+            if before is not None and before.pk != booking.payer_id:
+                credentials.revoke(scope="booking", target=booking.public_id, holder_id=before.pk, now=now)
+        shoot.save(
+            update_fields=[
+                "sitter",
+                "sitter_is_minor",
+                "guardian_name",
+                "access_needs",
+                "nerves",
+                "nerves_text",
+            ]
+        )
         shoot.sitter.refresh_from_db()
         if before != shoot.sitter:
             forget_if_unused(before)

@@ -11,11 +11,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import agreements, changes, questionnaires, thread
+from bookings.forms import instant_of
 from bookings.models import AddOn, AgreementKind, Booking, Shoot, Signature
 from bookings.private_views import open_booking
 from bookings.questionnaires import Asked
@@ -60,8 +60,7 @@ def add_ons(request: HttpRequest, public_id: str) -> HttpResponse:
         "may_change": changes.may_change(found, now=now),
         **summary_of(found),
     }
-    starts_at = parse_datetime(data.get("starts_at", "")[:40])
-    starts_at = starts_at if starts_at and starts_at.tzinfo else None
+    starts_at = instant_of(data.get("starts_at", ""))
     try:
         if _forged(data, offered):
             raise Refused(_("One of these add-ons is not offered with this session."))

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -25,7 +24,7 @@ from bookings import (
     promising,
     till,
 )
-from bookings.forms import NERVES, NervesForm, SitterForm
+from bookings.forms import NERVES, NervesForm, SitterForm, instant_of
 from bookings.models import Booking, ConsentPurpose, Shoot
 from bookings.preparing import to_do
 from bookings.refusals import NotNow, Refused, SlotTaken
@@ -73,6 +72,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
     if found.status == BookingStatus.EXPIRED:
         return redirect("booking_details", public_id)
     shoot = found.shoots.select_related("sitter", "booking__session_type").order_by("pk").first()
+    is_sitter = shoot is not None and shoot.sitter_id == by.id
     context = {
         "booking": found,
         "forecast": promising.forecast_of(found),
@@ -84,11 +84,13 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         "form_token": uuid.uuid4(),
         "asked_text": request.session.get(f"asked:{public_id}", ""),
         "is_over": found.ends_at <= now,
-        "is_sitter": shoot is not None and shoot.sitter_id == by.id,
+        "is_sitter": is_sitter,
         "is_payer": found.payer_id == by.id,
         "sitter_form": _sitter_form(found, shoot),
-        "nerves_form": _nerves_form(shoot),
-        "nerves_chosen": [NERVES[key] for key in shoot.nerves if key in NERVES] if shoot else [],
+        "nerves_form": _nerves_form(shoot) if is_sitter else None,
+        "nerves_chosen": [NERVES[key] for key in shoot.nerves if key in NERVES]
+        if shoot and is_sitter
+        else [],
         "consents": _consents(shoot) if shoot else [],
         "extras": extras.rendered("client", request, found, now),
         "foot": extras.rendered("client_foot", request, found, now),
@@ -134,7 +136,7 @@ def _consents(shoot: Shoot) -> list[dict[str, object]]:
     """Each publication purpose with its latest answer; a minor is not asked."""
     if shoot.sitter_is_minor:
         return []
-    answers = {row.purpose: row for row in shoot.consents.order_by("pk")}
+    answers = {row.purpose: row for row in shoot.consents.filter(sitter=shoot.sitter_id).order_by("pk")}
     return [
         {
             "purpose": purpose,
@@ -169,9 +171,9 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
     nearby: dict[date, list[Slot]] = {}
     zone = ZoneInfo(found.location.zone)
     if request.method == "POST":
-        starts_at = parse_datetime(request.POST.get("starts_at", "")[:40])
+        starts_at = instant_of(request.POST.get("starts_at", ""))
         try:
-            if starts_at is None or starts_at.tzinfo is None:
+            if starts_at is None:
                 raise NotNow(_("This time could not be read. Please choose again."))
             lifecycle.move_to(booking_id=found.pk, starts_at=starts_at, by=by, now=now)
         except SlotTaken as refusal:
@@ -213,6 +215,9 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     """The refund first, then the button."""
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
+    if by.id != found.payer_id:
+        messages.warning(request, _("Only who booked can cancel. If you cannot come, please write to us."))
+        return redirect("booking", public_id)
     if request.method == "POST":
         try:
             lifecycle.cancel(booking_id=found.pk, by=by, now=now)
@@ -243,8 +248,11 @@ def sitter(request: HttpRequest, public_id: str) -> HttpResponse:
     found, by = open_booking(request, public_id, now=now)
     form = SitterForm(request.POST, allows_minors=found.session_type.allows_minors)
     if form.is_valid():
+        shoot, said = _shoot_of(found), dict(form.cleaned_data)
+        if by.id != found.payer_id:  # whether somebody is under age, and who answers for them, the payer says
+            said |= {"is_minor": shoot.sitter_is_minor, "guardian_name": shoot.guardian_name}
         try:
-            lifecycle.set_sitter(shoot_id=_shoot_of(found).pk, by=by, now=now, **form.cleaned_data)
+            lifecycle.set_sitter(shoot_id=shoot.pk, by=by, now=now, **said)
         except Refused as refusal:
             messages.warning(request, refusal.sentence)
         else:
@@ -262,7 +270,9 @@ def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
     form = NervesForm(request.POST)
-    if form.is_valid():
+    if _shoot_of(found).sitter_id != by.id:
+        messages.warning(request, _("Only the person in the picture says this."))
+    elif form.is_valid():
         try:
             lifecycle.set_nerves(
                 shoot_id=_shoot_of(found).pk,

@@ -1,5 +1,8 @@
 """Bells of the bookings. The rows say what is to be done; each task looks for itself."""
 
+import logging
+from collections.abc import Callable
+
 from django.utils import timezone
 
 from bookings import (
@@ -20,6 +23,8 @@ from bookings.models import Booking, PaymentMethod, Refund
 from bookings.statuses import RefundStatus
 from studio.background import only_one, quick_task, ring
 from studio.models import Heartbeat, WebhookEvent
+
+log = logging.getLogger(__name__)
 
 
 @quick_task
@@ -64,6 +69,17 @@ def fetch_calendars() -> None:
         ring(fetch_calendars)
 
 
+STEPS: tuple[Callable[..., object], ...] = (
+    holds.expire_due,
+    lifecycle.complete_overdue,
+    asking.lapse_due,
+    checkout.close_pages,
+    call_sheets.send_due,
+    balances.ask_for_balances,
+    vouchers.lapse_unpaid,
+)
+
+
 @quick_task
 def sweep() -> None:
     """Each minute: lapsed holds, their payment pages, shoots nobody completed, and whatever was not rung for."""
@@ -71,15 +87,15 @@ def sweep() -> None:
     with only_one("bookings.sweep") as mine:
         if not mine:
             return
-        holds.expire_due(now=now)
-        lifecycle.complete_overdue(now=now)
-        asking.lapse_due(now=now)
-        checkout.close_pages(now=now)
-        call_sheets.send_due(now=now)
+        for step in STEPS:
+            try:
+                step(now=now)
+            except (
+                Exception
+            ):  # one thing that cannot be done holds up nothing else; it is tried again in a minute
+                log.exception("The minute's sweep could not do %s.%s", step.__module__, step.__qualname__)
         if waiting.is_awaited():
             ring(offer_times)
-        balances.ask_for_balances(now=now)
-        vouchers.lapse_unpaid(now=now)
         if Booking.objects.filter(invoice_due_at__lte=now).exists():
             ring(issue_invoices)
         if WebhookEvent.objects.filter(handled_at=None, next_try_at__lte=now).exists():

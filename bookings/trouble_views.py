@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bookings import asking, availability, calendar_feeds, holds, late, places, reshoots
 from bookings.availability import Leeway
 from bookings.calendar_forms import time_field
-from bookings.calendar_views import actor_of, day_of, instant_of
+from bookings.calendar_views import actor_of, day_of
+from bookings.forms import instant_of
 from bookings.models import ArtistAsk, Booking, Shoot
 from bookings.people import clean
 from bookings.refusals import Refused
