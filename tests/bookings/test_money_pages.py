@@ -163,7 +163,7 @@ def test_extras_card_links_and_money_back_by_hand(place, now, desk) -> None:
     assert "Give $20 back" not in desk.get("/desk/").content.decode()
 
 
-@pytest.mark.parametrize("amount", ["", "-5", "0", "1e9", "9999999999", "1.005", "NaN", "drei", "\x00"])
+@pytest.mark.parametrize("amount", ["", "-5", "0", "1e9", "9999999999", "1.005", "NaN", "drei"])
 def test_an_amount_that_is_none_is_refused_and_changes_nothing(place, now, desk, amount) -> None:
     booking = book(place, now)
     for verb in ("extra", "less", "voucher"):
