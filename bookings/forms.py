@@ -19,9 +19,12 @@ def instant_of(text: str) -> datetime | None:
         found = parse_datetime(text[:40])
     except ValueError:
         return None
-    if found is None or found.tzinfo is None or abs(found.year - timezone.now().year) > 10:
-        return None
-    return found
+    return found if found is not None and found.tzinfo is not None and _is_of_these_years(found) else None
+
+
+def _is_of_these_years(moment: datetime) -> bool:
+    """Within ten years: arithmetic at the edges of the calendar overflows."""
+    return abs(moment.year - timezone.now().year) <= 10
 
 
 class ChoiceOfTime(forms.Form):
@@ -70,9 +73,8 @@ class HoldForm(forms.Form):
     pays_at_studio = forms.BooleanField(required=False)
 
     def clean_starts_at(self) -> datetime:
-        """A time of these years: arithmetic at the edges of the calendar overflows."""
         found: datetime = self.cleaned_data["starts_at"]
-        if abs(found.year - timezone.now().year) > 10:
+        if not _is_of_these_years(found):
             raise forms.ValidationError(_("This time could not be read."))
         return found
 

@@ -87,12 +87,12 @@ def sweep() -> None:
     with only_one("bookings.sweep") as mine:
         if not mine:
             return
-        for step in STEPS:
+        is_whole = True
+        for step in STEPS:  # what cannot be done holds up nothing else, and is tried again in a minute
             try:
                 step(now=now)
-            except (
-                Exception
-            ):  # one thing that cannot be done holds up nothing else; it is tried again in a minute
+            except Exception:
+                is_whole = False
                 log.exception("The minute's sweep could not do %s.%s", step.__module__, step.__qualname__)
         if waiting.is_awaited():
             ring(offer_times)
@@ -105,7 +105,8 @@ def sweep() -> None:
         )
         if due.exists():
             ring(send_refunds)
-        Heartbeat.objects.update_or_create(name="bookings.sweep", defaults={"beat_at": now})
+        if is_whole:  # else the missing beat is what tells the studio
+            Heartbeat.objects.update_or_create(name="bookings.sweep", defaults={"beat_at": now})
 
 
 @quick_task

@@ -11,7 +11,7 @@ from bookings import lifecycle, tasks
 from bookings.models import Booking, Client, Consent, ConsentPurpose
 from studio import credentials
 from studio.actors import Actor, ActorKind
-from studio.models import Credential, Role
+from studio.models import Credential, Heartbeat, Role
 from tests import factories
 from tests.galleries.making import sign_in
 
@@ -133,3 +133,4 @@ def test_one_step_that_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tasks, "STEPS", (broken, whole))
     tasks.sweep()
     assert done == ["call sheets"]
+    assert not Heartbeat.objects.filter(name="bookings.sweep").exists()  # the studio is told by its absence
