@@ -9,6 +9,7 @@ for the eye while a slider moves; the Version is always made by `retouch.draft`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,8 @@ import pyvips
 from . import faces, retouch
 from .faces import Image
 from .retouch import DEFAULTS, LEAST_IOD, Lab, Parameters, Region, from_lab, measured_cast, skin_mask, to_lab
+
+SKETCH_IOD = 115.0  # pixels between the eyes: half the work of a draft, and as near to it as the eye can tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +55,15 @@ class Sketch:
         found = faces.find(image) if look_for_faces else []
         self.cast = measured_cast(image, found)
         at_rest, _operations = retouch._toned(image, DEFAULTS, self.cast)
-        large = [face for face in found if face.eye_distance >= LEAST_IOD]
-        self.parts = [part for face in large if (part := _sketched(at_rest, face)) is not None]
-        self.backdrop = retouch.backdrop_change(at_rest) if large else None
+        self.large = [face for face in found if face.eye_distance >= LEAST_IOD]
+        self.parts = [part for face in self.large if (part := _sketched(at_rest, face)) is not None]
+
+    @cached_property
+    def backdrop(self) -> Lab | None:
+        """What would make the backdrop even; None where it is not plain. Worked out when its slider first moves, for
+        it costs a third of the whole and stands at nothing by itself."""
+        at_rest, _operations = retouch._toned(self.image, DEFAULTS, self.cast)
+        return retouch.backdrop_change(at_rest) if self.large else None
 
     def jpeg(self, parameters: Parameters, quality: int = 82) -> bytes:
         """The picture at these strengths, as JPEG bytes."""
@@ -74,7 +83,7 @@ class Sketch:
 
 
 def _sketched(image: Image, face: faces.Face) -> _FaceSketch | None:
-    region = Region.of(image, face)
+    region = Region.of(image, face, work_iod=SKETCH_IOD)
     if region is None:
         return None
     lab = to_lab(region.small)

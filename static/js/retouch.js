@@ -103,8 +103,15 @@ function put(address) {
 
 if (form) {
   write();
-  // The first preview of a picture takes a moment on the server: asked for before a slider moves.
-  if (after) form.addEventListener("pointerenter", () => fetch(`${root.dataset.previewUrl}?${strengths()}`), { once: true });
+  // The first preview of a picture takes a moment on the server: asked for when hand or key comes near a slider.
+  const makeReady = new AbortController();
+  const near = () => {
+    makeReady.abort();
+    fetch(`${root.dataset.previewUrl}?${strengths()}`).catch(() => null);
+  };
+  for (const sign of after ? ["pointerenter", "focusin"] : []) {
+    form.addEventListener(sign, near, { signal: makeReady.signal });
+  }
   form.addEventListener("input", () => {
     write();
     if (after) preview();
