@@ -7,7 +7,15 @@ from django.utils.translation import gettext as _
 from icalendar import Calendar, Event, vCalAddress, vText
 
 from bookings.models import Booking
+from bookings.statuses import BookingStatus
 from studio.models import Studio
+
+# What is only held or asked for may still come to nothing; what is over says so in a plain download too.
+STATUS: dict[str, str] = {
+    BookingStatus.CONFIRMED: "CONFIRMED",
+    BookingStatus.REQUESTED: "TENTATIVE",
+    BookingStatus.HELD: "TENTATIVE",
+}
 
 
 def uid(booking: Booking) -> str:
@@ -42,7 +50,7 @@ def _event(booking: Booking, method: str, *, now: datetime) -> Event:
     event.add(
         "location", ", ".join(filter(None, [booking.location.name, *booking.location.address.split("\n")]))
     )
-    event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
+    event.add("status", "CANCELLED" if method == "CANCEL" else STATUS.get(booking.status, "CANCELLED"))
     event.add("transp", "OPAQUE")
     event.add("class", "PRIVATE")
     if studio and studio.email:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from bookings import asking, availability, holds, messages, policy, promising
+from bookings import asking, availability, holds, messages, policy, promising, requesting
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.notes import note
@@ -54,8 +54,8 @@ def _locked(booking_id: int) -> Booking:
 def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
     """Make a held (or requested) booking stand. False if it did already.
 
-    Where the studio confirms by hand, a client's booking becomes a request that keeps its claims; staff confirm it
-    with the same verb. Raises NotNow without a Payer, MoveRefused when it is over.
+    Where the studio confirms by hand, a client's booking becomes a request that keeps its claims until its deadline;
+    staff confirm it with the same verb. Raises NotNow without a Payer, MoveRefused when it is over.
     """
     with transaction.atomic():
         booking = _locked(booking_id)
@@ -71,18 +71,21 @@ def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
         ):
             _request(booking, by=by, now=now)
             return True
-        moved = move(Booking, booking_id, "confirm", by=by, now=now)
+        # The calendar entry of a request is in the client's calendar already: the yes is its next revision.
+        revision = booking.ics_sequence + (booking.status == BookingStatus.REQUESTED)
+        moved = move(Booking, booking_id, "confirm", by=by, now=now, answer_by=None, ics_sequence=revision)
         if moved is None:
             return False
+        requesting.stop_waiting(moved, now=now)
         after_confirming(moved, message="booking_confirmed", by=by, now=now)
         return True
 
 
 def _request(booking: Booking, *, by: Actor, now: datetime) -> None:
-    move(Booking, booking.pk, "request", by=by, now=now)
-    messages.tell_client(
-        "booking_requested", booking=booking, by=by, now=now, once=f"booking_requested:{booking.pk}"
-    )
+    until = requesting.deadline(booking, now=now)
+    asked = move(Booking, booking.pk, "request", by=by, now=now, answer_by=until)
+    assert asked is not None
+    requesting.tell(asked, by=by, now=now)
 
 
 def after_confirming(booking: Booking, *, message: str, by: Actor, now: datetime) -> None:
@@ -107,6 +110,43 @@ def decline(*, booking_id: int, by: Actor, now: datetime, reason: str = "") -> b
         if booking is None:
             return False
         _end(booking, amount=balance(booking).kept, reason=reason, by=by, now=now, by_studio=True)
+        return True
+
+
+def lapse_requests(*, now: datetime) -> int:
+    """Let go every request that nobody answered in time: its claims are free, all its money goes back, the client and
+    the studio are told. Returns how many. One that fails is left for the next sweep and stops no other.
+    """
+    due = Booking.objects.filter(status=BookingStatus.REQUESTED, answer_by__lte=now).order_by("answer_by")
+    lapsed = 0
+    for pk in due.values_list("pk", flat=True)[:200]:
+        try:
+            lapsed += _lapse(pk, now=now)
+        except Exception:
+            log.exception("Request %s could not be let go by the sweep", pk)
+    return lapsed
+
+
+def _lapse(booking_id: int, *, now: datetime) -> bool:
+    with transaction.atomic():
+        booking = _locked(booking_id)
+        is_due = booking.answer_by is not None and booking.answer_by <= now
+        if booking.status != BookingStatus.REQUESTED or not is_due:  # answered at this very moment
+            return False
+        lapsed = move(Booking, booking_id, "lapse", by=WORKER, now=now, reason=_("Not answered in time"))
+        assert lapsed is not None
+        _end(
+            lapsed,
+            amount=balance(lapsed).kept,
+            reason=_("Not confirmed in time"),
+            by=WORKER,
+            now=now,
+            by_studio=True,
+            message="booking_request_lapsed",
+        )
+        messages.tell_studio(
+            "desk_request_lapsed", booking=lapsed, once=f"desk_request_lapsed:{booking_id}", now=now
+        )
         return True
 
 
@@ -216,6 +256,9 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
     times = [local(moment, booking.location) for moment in (was_at, booking.starts_at)]
     note(booking, "move_to", f"{times[0]} → {times[1]}. {reason}".strip(), by=by, now=now)
     tell("booking_moved", booking=booking, by=by, now=now)
+    if booking.status == BookingStatus.REQUESTED:
+        _ask_again(booking, by=by, now=now)
+        return
     messages.drop_reminders(booking, now=now)
     messages.tell_client(
         "booking_moved",
@@ -228,6 +271,13 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
     )
     messages.plan_reminders(booking, now=now)
     asking.ask_again(booking, by=by, now=now)
+
+
+def _ask_again(booking: Booking, *, by: Actor, now: datetime) -> None:
+    """A request for another time is a request still, with a deadline of its own."""
+    booking.answer_by = requesting.deadline(booking, now=now)
+    booking.save(update_fields=["answer_by"])
+    requesting.tell(booking, by=by, now=now)
 
 
 # --- cancelling ---------------------------------------------------------------------------------------------
@@ -313,10 +363,12 @@ def _end(
     now: datetime,
     by_studio: bool,
     is_waived: bool = False,
+    message: str = "booking_cancelled",
 ) -> None:
     """Everything that follows from a booking that will not take place."""
     booking.ics_sequence += 1
-    booking.save(update_fields=["ics_sequence"])
+    booking.answer_by = None
+    booking.save(update_fields=["ics_sequence", "answer_by"])
     asking.withdraw(booking, by=by, now=now)
     holds.let_go([booking.pk], by=by, now=now)
     if amount:
@@ -331,11 +383,11 @@ def _end(
     tell("booking_cancelled", booking=booking, by=by, now=now)
     outbox.cancel_messages(about=booking, now=now)
     messages.tell_client(
-        "booking_cancelled",
+        message,
         booking=booking,
         by=by,
         now=now,
-        once=f"booking_cancelled:{booking.pk}",
+        once=f"{message}:{booking.pk}",
         calendar="CANCEL",
         refund=amount,
         by_studio=by_studio,

@@ -64,13 +64,15 @@ def tell_client(
     )
 
 
-def tell_studio(name: str, *, booking: Booking, once: str, now: datetime, **more: Any) -> Message | None:
+def tell_studio(
+    name: str, *, booking: Booking, once: str, now: datetime, due_at: datetime | None = None, **more: Any
+) -> Message | None:
     """Queue a mail to the studio itself; it is also read on the desk."""
     studio = Studio.objects.first()
     if studio is None or not studio.email:
         return None
     return outbox.queue_message(
-        name, to=studio, about=booking, context=_facts(booking) | more, now=now, once=once
+        name, to=studio, about=booking, context=_facts(booking) | more, now=now, due_at=due_at, once=once
     )
 
 

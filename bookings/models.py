@@ -230,6 +230,11 @@ class SessionType(models.Model):
     )
     may_pay_at_studio = models.BooleanField(default=False)
     is_confirmed_by_staff = models.BooleanField(default=False)
+    answer_days = models.PositiveSmallIntegerField(
+        default=2,
+        validators=[MinValueValidator(1), MaxValueValidator(30)],
+        help_text=_("Working days you take to confirm a request; one that is not answered then lapses."),
+    )
     promise_days = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
     client_looks_first = models.BooleanField(default=False)
     delivers_by_itself = models.BooleanField(default=True)
@@ -355,6 +360,7 @@ class Booking(HasStatus):
     hold_expires_at = models.DateTimeField(null=True)
     hold_extended_at = models.DateTimeField(null=True)
     requested_at = models.DateTimeField(null=True)
+    answer_by = models.DateTimeField(null=True, help_text="until when the studio answers a request")
     confirmed_at = models.DateTimeField(null=True)
     expired_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
@@ -400,6 +406,11 @@ class Booking(HasStatus):
     class Meta:
         indexes = [
             models.Index(fields=["hold_expires_at"], condition=Q(status="held"), name="booking_held_until"),
+            models.Index(
+                fields=["answer_by"],
+                condition=Q(answer_by__isnull=False),
+                name="booking_to_be_answered",
+            ),
             models.Index(fields=["location", "starts_at"], name="booking_day"),
             models.Index(
                 fields=["invoice_due_at"],
@@ -412,6 +423,9 @@ class Booking(HasStatus):
             models.CheckConstraint(condition=Q(due_now__lte=F("price")), name="due_now_within_price"),
             models.CheckConstraint(
                 condition=~Q(status="held") | Q(hold_expires_at__isnull=False), name="a_hold_expires"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="requested") | Q(answer_by__isnull=False), name="a_request_lapses"
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["confirmed", "requested"]) | Q(payer__isnull=False),

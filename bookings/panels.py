@@ -89,13 +89,13 @@ def next_days(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     return {"shoots": later[:12], "more": max(0, len(later) - 12)}
 
 
-@desk.panel("requests", template="bookings/panels/requests.html", order=15, roles=FRONT)
+@desk.panel("requests", template="bookings/panels/requests.html", order=1, wide=True, roles=FRONT)
 def requests(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
-    """Bookings that wait for the studio's yes."""
+    """Bookings that wait for the studio's yes, before everything else: the one that lapses soonest first."""
     waiting = Booking.objects.filter(places.mine(request), status=BookingStatus.REQUESTED).select_related(
         "payer", "session_type", "location"
     )
-    rows = list(waiting.order_by("starts_at")[:20])
+    rows = list(waiting.order_by("answer_by", "pk")[:20])
     return {"bookings": rows} if rows else None
 
 

@@ -23,6 +23,7 @@ BOOKING_MOVES = moves(
     expire=({B.HELD}, B.EXPIRED, "expired_at"),
     release=({B.HELD}, B.CANCELLED, "cancelled_at"),  # the client left before paying
     decline=({B.REQUESTED}, B.CANCELLED, "cancelled_at"),
+    lapse=({B.REQUESTED}, B.CANCELLED, "cancelled_at"),  # nobody answered in time
     cancel=({B.CONFIRMED, B.REQUESTED}, B.CANCELLED, "cancelled_at"),
     reseat=({B.EXPIRED}, B.CONFIRMED, "confirmed_at"),  # late money, the slot was still free
 )

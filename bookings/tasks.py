@@ -71,6 +71,7 @@ def fetch_calendars() -> None:
 
 STEPS: tuple[Callable[..., object], ...] = (
     holds.expire_due,
+    lifecycle.lapse_requests,
     lifecycle.complete_overdue,
     asking.lapse_due,
     checkout.close_pages,
@@ -82,7 +83,7 @@ STEPS: tuple[Callable[..., object], ...] = (
 
 @quick_task
 def sweep() -> None:
-    """Each minute: lapsed holds, their payment pages, shoots nobody completed, and whatever was not rung for."""
+    """Each minute: lapsed holds and requests, payment pages, shoots nobody completed, and whatever was not rung for."""
     now = timezone.now()
     with only_one("bookings.sweep") as mine:
         if not mine:

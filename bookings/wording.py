@@ -63,6 +63,10 @@ def _moved(context: Mapping[str, Any]) -> dict[str, str]:
     return facts(context) | {"was": local(context["was_at"], context["location"])}
 
 
+def _requested(context: Mapping[str, Any]) -> dict[str, str]:
+    return facts(context) | {"until": local(context.get("until"), context["location"])}
+
+
 def _prepared(context: Mapping[str, Any]) -> dict[str, str]:
     return facts(context) | {"coaching": "\n\n".join(context.get("coaching") or ())}
 
@@ -77,7 +81,20 @@ COACHING = {
 
 for message in (
     Editable("booking_confirmed", gettext_lazy("Confirmation"), facts, SAMPLES, needs=("link",)),
-    Editable("booking_requested", gettext_lazy("A request has come in"), facts, SAMPLES, needs=("link",)),
+    Editable(
+        "booking_requested",
+        gettext_lazy("A request has come in"),
+        _requested,
+        SAMPLES | {"until": "Wed 18 November, 18:00"},
+        needs=("link",),
+    ),
+    Editable(
+        "booking_request_lapsed",
+        gettext_lazy("A request was not answered in time"),
+        _cancelled,
+        SAMPLES | {"refund": "$160"},
+        needs=("refund",),
+    ),
     Editable("booking_wear", gettext_lazy("A week before: what to wear"), facts, SAMPLES, needs=("link",)),
     Editable(
         "booking_prepare",

@@ -280,7 +280,8 @@ def booking(
     )
     verb = {"confirmed": "confirm", "requested": "request", "expired": "expire", "cancelled": "release"}
     if status != BookingStatus.HELD:
-        move(Booking, row.pk, verb[status], by=WORKER, now=now)
+        more = {"answer_by": now + timedelta(days=2)} if status == BookingStatus.REQUESTED else {}
+        move(Booking, row.pk, verb[status], by=WORKER, now=now, **more)
     if status in (BookingStatus.EXPIRED, BookingStatus.CANCELLED):
         move(Shoot, row.shoots.get().pk, "cancel", by=WORKER, now=now)
     if is_paid and payer is not None:

@@ -14,10 +14,11 @@ import pytest
 from django.db import connection
 
 from bookings import holds, lifecycle
-from bookings.models import Booking, Claim
+from bookings.models import Booking, Claim, Refund
 from bookings.refusals import NotNow
 from bookings.statuses import BookingStatus
 from studio.actors import Actor, ActorKind
+from studio.models import Message
 from tests import factories
 from tests.factories import NOW
 
@@ -205,3 +206,58 @@ def test_moves_cancels_and_holds_at_once_leave_nobody_in_two_places(place, real_
     assert doubles() == 0
     for booking in Booking.objects.filter(status=BookingStatus.CONFIRMED):
         assert booking.claims.filter(is_active=True).count() == 2
+
+
+# --- requests ---------------------------------------------------------------------------------------------------
+
+
+def sweeps_on_one_request(place, real_connections):
+    """Eight sweeps look at one paid request that has lapsed; how often each consequence followed."""
+    factories.crew(place)
+    kind = factories.session_type(locations=[place], is_confirmed_by_staff=True)
+    asked = factories.booking(
+        session_type=kind, at=place, starts_at=TEN, status=BookingStatus.REQUESTED, is_paid=True
+    )
+    assert asked.answer_by is not None
+    found = real_connections.run([partial(lifecycle.lapse_requests, now=asked.answer_by)] * 8)
+    asked.refresh_from_db()
+    return found, asked
+
+
+def test_a_request_lapses_once_under_many_sweeps(place, real_connections):
+    found, asked = sweeps_on_one_request(place, real_connections)
+    assert sorted(found) == [0] * 7 + [1]
+    assert (asked.status, asked.ics_sequence) == (BookingStatus.CANCELLED, 1)
+    assert [refund.amount for refund in Refund.objects.all()] == [asked.price]
+    assert Message.objects.filter(name="booking_request_lapsed").count() == 1
+    assert Message.objects.filter(name="desk_request_lapsed").count() == 1
+
+
+def test_the_yes_and_the_sweep_agree_on_one_end(place, real_connections):
+    factories.crew(place)
+    kind = factories.session_type(locations=[place], is_confirmed_by_staff=True)
+    for number in range(6):
+        asked = factories.booking(
+            session_type=kind,
+            at=place,
+            starts_at=TEN + timedelta(days=number),
+            status=BookingStatus.REQUESTED,
+            is_paid=True,
+        )
+        assert asked.answer_by is not None
+        by = asked.answer_by
+        real_connections.run(
+            [
+                partial(lifecycle.confirm, booking_id=asked.pk, by=STAFF, now=by),
+                partial(lifecycle.lapse_requests, now=by),
+                partial(lifecycle.lapse_requests, now=by),
+            ]
+        )
+        asked.refresh_from_db()
+        told = set(Message.objects.filter(about_id=asked.pk, status="queued").values_list("name", flat=True))
+        back = Refund.objects.filter(payment__allocations__booking=asked).count()
+        holds_it = asked.claims.filter(is_active=True).exists()
+        is_on = asked.status == BookingStatus.CONFIRMED
+        assert asked.ics_sequence == 1
+        assert (holds_it, back) == ((True, 0) if is_on else (False, 1))
+        assert ("booking_confirmed" in told, "booking_request_lapsed" in told) == (is_on, not is_on)
