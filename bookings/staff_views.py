@@ -30,11 +30,11 @@ from bookings.models import Booking, Shoot
 from bookings.refusals import Refused
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from bookings.views import summary_of
-from studio.access import staff
-from studio.accounts import require, roles_of
+from studio.access import roles_in, staff
+from studio.accounts import require
 from studio.actors import Actor
 from studio.currencies import to_major, to_minor
-from studio.models import Message, Role, StatusChange
+from studio.models import Message, Role, StatusChange, User
 from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
 
@@ -258,12 +258,14 @@ SAID = {
 @staff(Role.PHOTOGRAPHER, Role.ARTIST, at=places.of_shoot)
 @require_POST
 def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
-    """Check in, complete, no-show: one tap each."""
-    shoot = get_object_or_404(Shoot.objects.select_related("booking"), public_id=public_id)
-    if verb not in VERBS:
+    """Check in, complete, no-show: one tap each; for an artist only what they work in, on the day itself."""
+    now = timezone.now()
+    shoot = get_object_or_404(Shoot.objects.select_related("booking__location"), public_id=public_id)
+    is_front = bool(roles_in(require(request), shoot.booking.location_id) & places.FRONT)
+    if verb not in VERBS or not (is_front or is_in_own_day(require(request), shoot, now=now)):
         raise Http404
     try:
-        VERBS[verb](shoot_id=shoot.pk, by=_actor(request), now=timezone.now())
+        VERBS[verb](shoot_id=shoot.pk, by=_actor(request), now=now)
     except Refused as refusal:
         messages.warning(request, refusal.sentence)
     except MoveRefused:
@@ -271,13 +273,20 @@ def shoot_verb(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
     else:
         messages.success(request, SAID[verb])
         due = payments.balance(shoot.booking).due
-        sees_money = bool(roles_of(request.user) & {Role.OWNER, Role.PHOTOGRAPHER})
-        if verb == "check-in" and due and sees_money:
+        if verb == "check-in" and due and is_front:
             amount = money(due, shoot.booking.currency)
             messages.warning(request, _("%(amount)s is still open: take it now.") % {"amount": amount})
     if request.POST.get("back") == "booking":
         return redirect("desk_booking", shoot.booking.public_id)
     return redirect("desk")
+
+
+def is_in_own_day(user: User, shoot: Shoot, *, now: datetime) -> bool:
+    """Whether the person works in this session, and it is today at its location."""
+    zone = ZoneInfo(shoot.booking.location.zone)
+    if shoot.booking.starts_at.astimezone(zone).date() != now.astimezone(zone).date():
+        return False
+    return shoot.booking.claims.filter(resource__user=user, is_active=True).exists()
 
 
 @staff(Role.PHOTOGRAPHER, at=places.of_shoot)
@@ -312,7 +321,8 @@ def shoots_of_day(
         .order_by("booking__starts_at")
     )
     if user_resource is not None:
-        rows = rows.filter(booking__claims__resource=user_resource).distinct()
+        mine = {"booking__claims__resource": user_resource, "booking__claims__is_active": True}
+        rows = rows.filter(**mine).distinct()
     found = []
     for shoot in rows:
         zone = ZoneInfo(shoot.booking.location.zone)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from galleries import coldstore, deadlines, delivery, downloads, licence, locks, sharing, year_later
+from galleries import coldstore, deadlines, delivery, downloads, licence, locks, rights, sharing, year_later
 from galleries.together_views import gallery_for
 from galleries.views import open_gallery
 from studio.access import staff
@@ -68,7 +68,7 @@ def no_more_reminders(request: HttpRequest, signed: str) -> HttpResponse:
 # --- on the desk
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def gallery_share(request: HttpRequest, public_id: str) -> HttpResponse:
     """A link of their own for one more person."""
@@ -85,7 +85,7 @@ def gallery_share(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("gallery_delivery", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def link_pin(request: HttpRequest, public_id: str, pk: int) -> HttpResponse:
     """A PIN of their own for the holder of one link; an empty one takes it away."""
@@ -105,7 +105,7 @@ def link_pin(request: HttpRequest, public_id: str, pk: int) -> HttpResponse:
     return redirect("gallery_delivery", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def gallery_bring_back(request: HttpRequest, public_id: str) -> HttpResponse:
     """Ask for the originals from the archive."""

@@ -32,11 +32,12 @@ from galleries.desk_gallery import upload_line
 from galleries.models import CameraClock, Card, Gallery, Upload
 from galleries.statuses import CLOSED, UploadStatus
 from studio import storage
-from studio.access import staff
+from studio.access import at_my_places, staff
 from studio.actors import Actor
 from studio.models import Location, Role, User
 
 MOST_ASKED = 100
+SEES_SLATES = rights.ADDS_FRAMES | {Role.ARTIST}
 LATELY = timedelta(days=30)
 TO_CHOOSE_FROM = timedelta(days=4)  # sessions this near are offered for a frame of the tray
 
@@ -393,8 +394,8 @@ def upload_is_picture(request: HttpRequest, public_id: str) -> HttpResponse:
 @staff(Role.PHOTOGRAPHER, Role.ARTIST)
 @require_safe
 def slates(request: HttpRequest) -> HttpResponse:
-    """The slates of one day, to be printed or shown one by one."""
-    places = _places(request) or list(Location.objects.order_by("name")[:1])
+    """The slates of one day, to be printed or shown one by one. An artist sees those of their own sessions."""
+    places = list(Location.objects.filter(at_my_places(request, "pk", roles=SEES_SLATES)).order_by("name"))
     wanted = request.GET.get("at", "")
     place = next((row for row in places if str(row.pk) == wanted), places[0] if places else None)
     if place is None:
@@ -411,8 +412,13 @@ def slates(request: HttpRequest) -> HttpResponse:
         .select_related("sitter", "booking__session_type", "booking__location")
         .order_by("starts_at")
     )
+    may_sort = rights.may_sort(_user(request), place.pk)
+    if not may_sort:
+        own = {"booking__claims__resource__user": _user(request), "booking__claims__is_active": True}
+        rows = rows.filter(**own).distinct()
     context = {
         "location": place,
+        "may_sort": may_sort,
         "places": places,
         "day": day,
         "before": day - timedelta(days=1),

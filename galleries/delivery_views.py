@@ -13,7 +13,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from galleries import afterwards, deadlines, delivery, locks, sharing
+from galleries import afterwards, deadlines, delivery, locks, rights, sharing
 from galleries.models import Download, Gallery
 from galleries.together_views import gallery_for
 from studio import credentials, workdays
@@ -118,7 +118,7 @@ def retouchers() -> list[User]:
     return list(User.objects.filter(is_active=True, staff_roles__role__in=roles).distinct().order_by("name"))
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def link_revoke(request: HttpRequest, public_id: str, pk: int) -> HttpResponse:
     """End a person's link now; a download under way ends within seconds."""
@@ -129,7 +129,7 @@ def link_revoke(request: HttpRequest, public_id: str, pk: int) -> HttpResponse:
     return redirect("gallery_delivery", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def gallery_pin(request: HttpRequest, public_id: str) -> HttpResponse:
     """Set a PIN, or take it away with an empty one."""
@@ -145,7 +145,7 @@ def gallery_pin(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("gallery_delivery", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def gallery_renew(request: HttpRequest, public_id: str) -> HttpResponse:
     """Keep the finals another year."""

@@ -25,7 +25,7 @@ NEAR = timedelta(days=7)
 SHOWN = 600  # frames on the page
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_safe
 def wrong_booking(request: HttpRequest, public_id: str) -> HttpResponse:
     """Choose frames that are somebody else's: those not shown are moved, those shown are taken back."""
@@ -59,7 +59,7 @@ def _others(gallery: Gallery) -> "QuerySet[Gallery]":
     )
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def frames_move(request: HttpRequest, public_id: str) -> HttpResponse:
     """Move the chosen frames to another booking."""
@@ -88,7 +88,7 @@ def _chosen(request: HttpRequest, gallery: Gallery) -> list[int]:
     return list(gallery.photos.filter(public_id__in=names).values_list("pk", flat=True))
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def leak_hide(request: HttpRequest, public_id: str) -> HttpResponse:
     """Take the chosen pictures back at once."""

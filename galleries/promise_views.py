@@ -13,10 +13,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from galleries import board as boards
-from galleries import breaches, delivery, figures
+from galleries import breaches, delivery, figures, rights
 from galleries.delivery_views import retouchers
 from galleries.models import Breach, Gallery
-from galleries.rights import SEES_PICTURES
 from studio.access import at_my_places, places_of, staff
 from studio.accounts import roles_of
 from studio.actors import Actor
@@ -30,8 +29,8 @@ YEAR = timedelta(days=365)
 def board(request: HttpRequest) -> HttpResponse:
     """Every running promise, late ones first, and how well the promises of the last year were kept."""
     now, whole = timezone.now(), request.GET.get("whole", "")
-    places = places_of(request.user, SEES_PICTURES)
-    mine = at_my_places(request, "gallery__shoot__booking__location", roles=SEES_PICTURES)
+    places = places_of(request.user, rights.SEES_PICTURES)
+    mine = at_my_places(request, "gallery__shoot__booking__location", roles=rights.SEES_PICTURES)
     missed = Breach.objects.filter(mine).select_related(
         "gallery__shoot__sitter", "gallery__shoot__booking__location"
     )
@@ -83,15 +82,11 @@ def parts_of(found: boards.Board, people: list[User]) -> list[Part]:
     ]
 
 
-def _of_gallery(public_id: str) -> Collection[int]:
-    return Gallery.objects.filter(public_id=public_id).values_list("shoot__booking__location", flat=True)
-
-
 def _of_breach(pk: int) -> Collection[int]:
     return Breach.objects.filter(pk=pk).values_list("gallery__shoot__booking__location", flat=True)
 
 
-@staff(Role.PHOTOGRAPHER, at=_of_gallery)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def deliver(request: HttpRequest, public_id: str) -> HttpResponse:
     """Release the finals now."""

@@ -147,7 +147,7 @@ def choose_mark(request: HttpRequest, public_id: str) -> HttpResponse:
     return take_mark(request, gallery, gallery.photos.all(), STUDIO_VERBS, by=by, now=now, back=back)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def choose_follow(request: HttpRequest, public_id: str) -> HttpResponse:
     """Let the client's phone follow: a link of their own as a QR code; or stop it (`stop`)."""
@@ -228,7 +228,7 @@ def choose_submit(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("retouch_queue")
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def publish(request: HttpRequest, public_id: str) -> HttpResponse:
     """Publish the proofs, so that the client chooses at home; above 30 the page asks first."""
@@ -250,7 +250,7 @@ def publish(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("choose_review", public_id)
 
 
-@staff(Role.PHOTOGRAPHER)
+@staff(Role.PHOTOGRAPHER, at=rights.of_gallery)
 @require_POST
 def reopen(request: HttpRequest, public_id: str) -> HttpResponse:
     """Let the client choose again. The clock does not stop for it."""

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 
 from bookings import away, day_plan, lifecycle
 from bookings.models import ArtistAsk, Booking, Busy, ResourceDay
@@ -136,6 +137,39 @@ def test_an_artist_sees_her_own_column_and_no_money(client, place, crew, kind, b
     assert "$" not in html and reverse("desk_book") not in html
     for name in ("desk_book", "desk_block", "desk_people", "desk_closures"):
         assert client.get(reverse(name)).status_code == 403
+
+
+def test_an_artist_sees_the_slates_of_her_own_sessions_only(client, desk, place, crew, kind, booked, make_up):
+    factories.location(name="Before all others")  # not hers, though the first by name
+    crew["make-up-artist"].user = factories.user(Role.ARTIST)
+    crew["make-up-artist"].user.staff_roles.update(location=place)
+    crew["make-up-artist"].save()
+    payer = factories.client(name="Ines Duarte")
+    at = TEN + timedelta(hours=4)
+    hers = factories.booking(
+        session_type=kind, at=place, starts_at=at, payer=payer, add_ons={make_up: 1}, now=NOW
+    )
+    assert "Nadia Petrov" in page(desk, "slates", day="2035-11-20", at=place.pk)
+    sign_in(client, crew["make-up-artist"].user)
+    html = page(client, "slates", day="2035-11-20")
+    assert html.count("Ines Duarte") == 1 and "Nadia Petrov" not in html and place.name in html
+    assert reverse("cards") not in html and reverse("slate", args=[hers.shoots.get().public_id]) not in html
+    hers.claims.filter(resource=crew["make-up-artist"]).update(is_active=False)
+    assert "Ines Duarte" not in page(client, "slates", day="2035-11-20")
+
+
+def test_the_day_of_an_artist_is_what_she_works_in(client, place, crew, kind, make_up):
+    artist = crew["make-up-artist"]
+    artist.user = factories.user(Role.ARTIST)
+    artist.save()
+    now = timezone.now()
+    hers = factories.booking(session_type=kind, at=place, starts_at=now, now=now)
+    times = {"starts_at": now, "ends_at": hers.ends_at, "works_from": now, "works_until": hers.ends_at}
+    claim = hers.claims.create(resource=artist, purpose="Make-up", **times)
+    sign_in(client, artist.user)
+    assert hers.shoots.get().public_id in page(client, "desk")
+    hers.claims.filter(pk=claim.pk).update(is_active=False)  # a stand-in does it
+    assert hers.shoots.get().public_id not in page(client, "desk")
 
 
 # --- moving -------------------------------------------------------------------------------------------------

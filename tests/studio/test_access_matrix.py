@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -363,6 +363,85 @@ def test_a_role_at_another_location_opens_nothing_of_this_one(world: World) -> N
             if named and outcome(ask(elsewhere, method, address_of(name, row, world))) != REFUSED:
                 opened.append(f"{method} {name}")
     assert not opened, opened
+
+
+def person_of(places: dict[Any, list[Role]]) -> tuple[Client, Any]:
+    """A signed-in browser of somebody with roles at some locations only."""
+    person, browser = factories.user(Role.OWNER), Client(raise_request_exception=False)
+    person.staff_roles.all().delete()
+    for place, roles in places.items():
+        for role in roles:
+            person.staff_roles.create(location=place, role=role)
+    sign_in(browser, person)
+    return browser, person
+
+
+def let_in_where(browser: Client, world: World, is_asked: Callable[[frozenset[str]], bool]) -> list[str]:
+    """What opens of one location's things, of the methods whose roles are asked about."""
+    opened = []
+    for name in OURS:
+        row = row_of(name)
+        if row is None or row.of not in OF_A_PLACE or "everybody" in row.reads | row.writes:
+            continue
+        for method, named in (("get", row.reads), ("post", row.writes)):
+            if named and is_asked(named):
+                answer = ask(browser, method, address_of(name, row, world))
+                if outcome(answer) not in (REFUSED, NO_METHOD):
+                    opened.append(f"{method} {name}: {answer.status_code}")
+    return opened
+
+
+@pytest.mark.parametrize("role", [Role.ARTIST, Role.RETOUCHER])
+def test_an_artist_or_retoucher_of_another_location_opens_nothing_of_this_one(
+    world: World, role: Role
+) -> None:
+    browser, _person = person_of({factories.location(): [role]})
+    assert not let_in_where(browser, world, lambda named: role in named)
+
+
+def test_a_higher_role_at_another_location_opens_no_more_here(world: World) -> None:
+    """Retoucher and artist here, owner and photographer there: what is the photographer's here stays shut."""
+    here = Booking.objects.get(public_id=world.public_ids["booking"]).location
+    lower, higher = [Role.RETOUCHER, Role.ARTIST], [Role.OWNER, Role.PHOTOGRAPHER]
+    browser, _person = person_of({here: lower, factories.location(): higher})
+    assert let_in_where(browser, world, lambda named: Role.RETOUCHER in named)
+    assert not let_in_where(browser, world, lambda named: not {*lower, "staff"} & named)
+
+
+def test_an_artist_writes_only_to_the_sessions_of_their_own_day(world: World) -> None:
+    """The same place and role, and somebody else's session: every address an artist may post to answers 404."""
+    now = timezone.now()
+    booking = Booking.objects.get(public_id=world.public_ids["booking"])
+    resource = factories.crew(booking.location)["make-up-artist"]
+    browser, person = person_of({booking.location: [Role.ARTIST]})
+    resource.user = person
+    resource.save()
+    addresses = [
+        address_of(name, row, world)
+        for name in OURS
+        if (row := row_of(name)) and row.of in OF_A_PLACE and Role.ARTIST in row.writes
+    ]
+    assert addresses == [reverse("desk_shoot", args=[world.public_ids["shoot"], "check-in"])]
+    booking.shoots.update(starts_at=now, ends_at=now + timedelta(hours=1))
+    Booking.objects.filter(pk=booking.pk).update(starts_at=now, ends_at=now + timedelta(hours=1))
+    verbs = ("check-in", "complete", "no-show")
+
+    def answers() -> list[int]:
+        made = [reverse("desk_shoot", args=[world.public_ids["shoot"], verb]) for verb in verbs]
+        return [ask(browser, "post", address).status_code for address in made]
+
+    assert answers() == [404, 404, 404]
+    times = {"starts_at": now, "ends_at": now + timedelta(hours=1)}
+    times |= {"works_from": now, "works_until": now + timedelta(hours=1)}
+    claim = booking.claims.create(resource=resource, is_active=False, purpose="Make-up", **times)
+    assert answers() == [404, 404, 404]  # somebody else took it over
+    booking.claims.filter(pk=claim.pk).update(is_active=True)
+    assert answers() == [302, 302, 302]
+    booking.shoots.update(starts_at=now + timedelta(days=2), ends_at=now + timedelta(days=2, hours=1))
+    Booking.objects.filter(pk=booking.pk).update(
+        starts_at=now + timedelta(days=2), ends_at=now + timedelta(days=2, hours=1)
+    )
+    assert answers() == [404, 404, 404]  # not today
 
 
 def test_a_list_leaves_out_what_is_at_another_location(world: World) -> None:
