@@ -42,13 +42,16 @@ class LegalEntityAdmin(OwnersOnly, EntityBase):
 
 @admin.register(DiscountCode)
 class DiscountCodeAdmin(OwnersOnly, CodeBase):
-    """Codes clients may type. One that was used is switched off, not deleted."""
+    """Codes clients may type. One that was used is switched off, not deleted, and keeps what it promised."""
 
     list_display = ("code", "percent", "amount", "currency", "used_count", "max_uses", "ends_at", "is_active")
     list_filter = ("is_active",)
     search_fields = ("code", "note")
-    readonly_fields = ("used_count",)
     filter_horizontal = ("session_types",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        is_used = obj is not None and obj.uses.exists()
+        return ("used_count", "percent", "amount", "currency") if is_used else ("used_count",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_used = obj is not None and obj.uses.exists()

@@ -35,12 +35,9 @@ def take_off(
     booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
     was_due = balance(booking).due
     amount = min(amount, booking.price)
-    price = booking.price - amount
-    Booking.objects.filter(pk=booking.pk).update(
-        price=price, due_now=min(booking.due_now, price), allowance=F("allowance") + amount
-    )
+    Booking.objects.filter(pk=booking.pk).update(allowance=F("allowance") + amount)
     booking.refresh_from_db()
-    change_price(booking, 0, now=now)
+    change_price(booking, now=now)
     back = settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
     return amount, back
 

@@ -17,12 +17,13 @@ from django.utils.translation import gettext as _
 
 from bookings import messages
 from bookings.ledger import balance, refund_booking
-from bookings.models import Booking, BookingExtra, ExtraKind, Resource, ResourceKind
+from bookings.models import Booking, BookingExtra, CodeUse, ExtraKind, Resource, ResourceKind
 from bookings.people import clean
 from bookings.refusals import NotNow
 from bookings.statuses import BookingStatus, ExtraStatus
 from bookings.taxes import ZERO, split
 from studio.actors import Actor, ActorKind
+from studio.currencies import rounded
 from studio.happenings import tell
 from studio.models import Studio
 from studio.transitions import begin, move
@@ -70,10 +71,23 @@ def lines_of(booking: Booking) -> list[Charge]:
                 is_added=added and extra.kind != ExtraKind.TIP,
             )
         )  # fmt: skip
-    if booking.allowance:
+    # never more than is left: what it was taken off may have been dropped since
+    if allowance := min(booking.allowance, sum(each.gross for each in lines)):
         label = _("Taken off since")
-        lines.append(line("allowance", label, 1, -booking.allowance, percent, is_added=False))
+        lines.append(line("allowance", label, 1, -allowance, percent, is_added=False))
     return lines
+
+
+def discount_of(booking: Booking) -> int:
+    """What the code on a booking takes off what it lists now: its percentage, or its fixed sum and never more than
+    there is. A booking without one keeps what was taken off, as far as it reaches."""
+    listed = booking.session_fee + sum(booking.add_ons.values_list("price", flat=True))
+    use = CodeUse.objects.select_related("code").filter(booking=booking, released_at=None).first()
+    if use is None:
+        return min(listed, booking.discount)
+    if use.code.percent is not None:
+        return min(listed, rounded(Decimal(listed * use.code.percent) / 100, booking.currency))
+    return min(listed, use.code.amount or 0)
 
 
 def discount_shares(discount: int, listed: list[tuple[int, Decimal]]) -> list[tuple[int, Decimal]]:
@@ -225,7 +239,7 @@ def agree(extra: BookingExtra, *, booking: Booking, by: Actor, now: datetime) ->
     moved = move(BookingExtra, extra.pk, "agree", by=by, now=now)
     if moved is None:
         return False
-    change_price(booking, moved.total, now=now)
+    change_price(booking, now=now)
     tell("extra_agreed", extra=moved, by=by, now=now)
     return True
 
@@ -247,7 +261,7 @@ def drop_extra(*, extra_id: int, by: Actor, now: datetime, reason: str = "") -> 
         if was_agreed:
             tell("extra_dropped", extra=extra, by=by, now=now)
             was_due = balance(booking).due
-            change_price(booking, -extra.total, now=now)
+            change_price(booking, now=now)
             settle_surplus(
                 booking,
                 was_due=was_due,
@@ -259,13 +273,17 @@ def drop_extra(*, extra_id: int, by: Actor, now: datetime, reason: str = "") -> 
         return True
 
 
-def change_price(booking: Booking, by_amount: int, *, now: datetime) -> None:
-    """Raise or lower the price of a locked booking whose rows were just changed; the tax within follows."""
-    booking.price += by_amount
+def change_price(booking: Booking, *, now: datetime) -> int:
+    """The price a locked booking's rows add up to, after they were just changed; the discount and the tax within
+    follow. Returns by how much it rose (negative: fell)."""
+    booking.discount = discount_of(booking)
+    lines = lines_of(booking)
+    before, booking.price = booking.price, sum(line.gross for line in lines)
     booking.due_now = min(booking.due_now, booking.price)
-    booking.tax = sum(line.tax for line in lines_of(booking))
+    booking.tax = sum(line.tax for line in lines)
     booking.invoice_due_at = now
-    booking.save(update_fields=["price", "due_now", "tax", "invoice_due_at"])
+    booking.save(update_fields=["discount", "price", "due_now", "tax", "invoice_due_at"])
+    return booking.price - before
 
 
 def settle_surplus(
@@ -290,9 +308,8 @@ def reprice(*, booking_id: int, reason: str, once: str, by: Actor, now: datetime
     with transaction.atomic():
         booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
         was_due = balance(booking).due
-        difference = sum(line.gross for line in lines_of(booking)) - booking.price
+        difference = change_price(booking, now=now)
         if difference:
-            change_price(booking, difference, now=now)
             settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
         return difference
 

@@ -6,21 +6,19 @@ A booking that ends before it took place gives its use back. Lock order: Booking
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from bookings import vouchers
-from bookings.charges import lines_of
+from bookings.charges import discount_of, lines_of
 from bookings.holds import held
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, CodeUse, DiscountCode
 from bookings.pricing import due_when_booking
 from bookings.refusals import NotNow
 from studio.actors import Actor
-from studio.currencies import rounded
 
 ONCE = "You have used this code before; it is meant for one session."
 
@@ -59,7 +57,7 @@ def apply(*, booking_id: int, code: str, by: Actor, now: datetime) -> Booking:
         DiscountCode.objects.filter(pk=found.pk).update(used_count=F("used_count") + 1)
         email = booking.payer.email.lower() if booking.payer and found.is_once_per_client else None
         _write_use(found, booking, email, now=now)
-        _set_discount(booking, _worth(found, booking))
+        _set_discount(booking, discount_of(booking))
         _return_surplus(booking, by=by, now=now)
         return booking
 
@@ -84,13 +82,6 @@ def _write_use(code: DiscountCode, booking: Booking, email: str | None, *, now: 
             CodeUse.objects.create(code=code, booking=booking, once_for=email, used_at=now)
     except IntegrityError:
         raise NotNow(_(ONCE)) from None
-
-
-def _worth(code: DiscountCode, booking: Booking) -> int:
-    listed = booking.session_fee + sum(booking.add_ons.values_list("price", flat=True))
-    if code.percent is not None:
-        return min(listed, rounded(Decimal(listed * code.percent) / 100, booking.currency))
-    return min(listed, code.amount or 0)
 
 
 def _set_discount(booking: Booking, discount: int) -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bookings import changes
+from bookings import allowances, changes, charges
 from bookings.ledger import balance
-from bookings.models import Claim, Placement, Refund
+from bookings.models import Claim, CodeUse, DiscountCode, Placement, Refund
 from bookings.refusals import NotNow, NotOffered, SlotTaken, TooLate
 from studio.actors import Actor, ActorKind
 from studio.models import Message
@@ -87,6 +87,38 @@ def test_taking_it_off_gives_the_difference_back_once(booked, make_up):
     booked.refresh_from_db()
     assert (booked.starts_at, len(seats(booked))) == (TEN, 2)
     assert balance(booked).due == 0
+
+
+def with_code(booking, **worth):
+    code = DiscountCode.objects.create(code="SPRING", **worth)
+    CodeUse.objects.create(code=code, booking=booking, used_at=NOW)
+    DiscountCode.objects.filter(pk=code.pk).update(used_count=1)
+    charges.reprice(booking_id=booking.pk, reason="A code", once="code", by=ADA, now=NOW)
+    booking.refresh_from_db()
+    return booking
+
+
+def test_a_percentage_is_of_what_is_booked_now_and_not_of_what_was(booked, make_up):
+    assert with_code(booked, percent=50).price == 9000
+    assert change(booked, {make_up.pk: 1}).price == 13500
+    assert change(booked, {}).price == 9000
+
+
+def test_a_fixed_sum_stays_and_takes_no_more_than_there_is(booked, make_up):
+    change(booked, {make_up.pk: 1})
+    booked.refresh_from_db()
+    assert with_code(booked, amount=25000, currency="USD").price == 2000
+    without = change(booked, {})
+    assert (without.price, without.back, without.due) == (0, 2000, 0)
+    assert change(booked, {make_up.pk: 1}).due == 2000
+
+
+def test_what_was_taken_off_for_a_fault_never_makes_a_price_below_nothing(booked, make_up):
+    change(booked, {make_up.pk: 1})
+    allowances.take_off(
+        booking_id=booked.pk, amount=22000, reason="We were late", once="late", by=OWNER, now=NOW
+    )
+    assert change(booked, {}).price == 0
 
 
 def test_more_pictures_need_nobody_and_nobodys_time(booked, picture):
