@@ -49,7 +49,7 @@ class DiscountCodeAdmin(OwnersOnly, CodeBase):
     search_fields = ("code", "note")
     filter_horizontal = ("session_types",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         is_used = obj is not None and obj.uses.exists()
         return ("used_count", "percent", "amount", "currency") if is_used else ("used_count",)
 

@@ -16,12 +16,13 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from psycopg.errors import ExclusionViolation
 
-from bookings import availability, charges, holds, lifecycle, messages, vouchers
+from bookings import allowances, availability, charges, holds, lifecycle, messages, vouchers
 from bookings import stripe_gateway as gateway
 from bookings.availability import Leeway
 from bookings.checkout import adopt, recover
 from bookings.ledger import Balance, balance, refund_booking, write_payment, write_refund
 from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot, Voucher
+from bookings.notes import note
 from bookings.refusals import NotNow
 from bookings.statuses import (
     ACTIVE_BOOKING,
@@ -34,6 +35,7 @@ from bookings.statuses import (
 from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.happenings import tell
+from studio.templatetags.studio_tags import money
 from studio.transitions import move, move_where
 
 __all__ = ["Balance", "balance", "reconcile", "record_by_staff", "send_next_refund", "settle_checkout"]
@@ -170,8 +172,8 @@ def _paid_more(booking: Booking, payment: Payment, *, now: datetime) -> None:
 
 def _give_back_surplus(booking: Booking, payment: Payment, *, now: datetime) -> int:
     """What was paid beyond the price goes back: two pages, a code that lowered it meanwhile. Negative: still open."""
-    money = balance(booking)
-    if (surplus := money.kept - money.price) > 0:
+    have = balance(booking)
+    if (surplus := have.kept - have.price) > 0:
         refund_booking(
             booking,
             amount=min(surplus, payment.amount),
@@ -371,23 +373,51 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
         named = Q(gateway_id=found.id) | Q(once=found.metadata.get("once", ""), gateway_id=None)
         ours = Refund.objects.select_for_update(of=("self",)).filter(named, payment=payment).first()
         if found.status in GIVEN_BACK:
+            ours = ours or _sent_by_hand(found, payment)
             if ours is None:
-                write_refund(
-                    paid_for,
-                    payment,
-                    found.amount,
-                    reason=_("Given back at Stripe"),
-                    once=f"stripe:{found.id}",
-                    by=STRIPE,
-                    now=now,
-                    status=RefundStatus.DONE,
-                    gateway_id=found.id,
-                )
+                _given_by_hand(found, payment, paid_for, now=now)
             elif ours.status != RefundStatus.DONE:
                 move(Refund, ours.pk, "done", by=STRIPE, now=now, gateway_id=found.id, last_error="")
         elif ours is not None and ours.status != RefundStatus.FAILED:
             why = found.failure_reason or found.status
             move(Refund, ours.pk, "bounce", by=STRIPE, now=now, last_error=why[:300])
+
+
+def _sent_by_hand(found: gateway.Refund, payment: Payment) -> Refund | None:
+    """A refund of ours that had failed, and that somebody sent again in Stripe's dashboard."""
+    failed = Refund.objects.select_for_update(of=("self",)).filter(
+        payment=payment, amount=found.amount, status=RefundStatus.FAILED
+    )
+    return failed.order_by("pk").first()
+
+
+def _given_by_hand(
+    found: gateway.Refund, payment: Payment, paid_for: Booking | Voucher, *, now: datetime
+) -> None:
+    """Write down what the studio gave back in Stripe's dashboard. It is a gift: what would be open again by it comes
+    off the price, so that nobody asks the client for it. Meant otherwise, it is put on the bill again as an extra."""
+    was_due = balance(paid_for).due if isinstance(paid_for, Booking) else 0
+    write_refund(
+        paid_for,
+        payment,
+        found.amount,
+        reason=_("Given back at Stripe"),
+        once=f"stripe:{found.id}",
+        by=STRIPE,
+        now=now,
+        status=RefundStatus.DONE,
+        gateway_id=found.id,
+    )
+    if not isinstance(paid_for, Booking) or (opened := balance(paid_for).due - was_due) <= 0:
+        return
+    reason = _("Given back at Stripe")
+    allowances.take_off(
+        booking_id=paid_for.pk, amount=opened, reason=reason, once=f"stripe:{found.id}", by=STRIPE, now=now
+    )
+    words = _("%(amount)s was given back at Stripe, and comes off the price.") % {
+        "amount": money(opened, paid_for.currency)
+    }
+    note(paid_for, "given_back", words, by=STRIPE, now=now)
 
 
 def _locked_target(payment: Payment) -> Booking | Voucher:
