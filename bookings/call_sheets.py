@@ -8,13 +8,14 @@ from base64 import b64encode
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
 from bookings.messages import QUIET_FROM, QUIET_UNTIL
-from bookings.models import Claim, ResourceKind
+from bookings.models import Claim, ResourceKind, Shoot
 from bookings.statuses import BookingStatus
 from bookings.timeline import DAY, instant
 from studio import outbox
@@ -66,6 +67,7 @@ def _send(user: User, location: Location, on: date, *, now: datetime) -> bool:
         _claims(location, on)
         .filter(resource__user=user)
         .select_related("booking__session_type", "booking__payer", "resource")
+        .prefetch_related("booking__shoots__sitter", "booking__claims__resource")
         .order_by("works_from", "pk")
     )
     prefix = f"call_sheet:{user.pk}:{location.pk}:{on}"
@@ -112,11 +114,16 @@ def _tally(claims: list[Claim]) -> str:
             claim.purpose,
             claim.works_from.isoformat(),
             claim.works_until.isoformat(),
-            list(claim.booking.shoots.order_by("pk").values_list("sitter", "access_needs")),
+            [(shoot.sitter_id, shoot.access_needs) for shoot in _shoots(claim)],
         )
         for claim in claims
     ]
     return sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def _shoots(claim: Claim) -> list[Shoot]:
+    """The sessions of a claim's booking in order, by what was fetched with it."""
+    return sorted(claim.booking.shoots.all(), key=attrgetter("pk"))
 
 
 def pdf(*, user: User, location: Location, on: date, claims: list[Claim], now: datetime) -> bytes:
@@ -128,12 +135,12 @@ def pdf(*, user: User, location: Location, on: date, claims: list[Claim], now: d
     paper.text(f"{user.name} · {location.name}", is_quiet=True)
     paper.rule()
     for claim in claims:
-        shoot = claim.booking.shoots.select_related("sitter").order_by("pk").first()
+        shoot = next(iter(_shoots(claim)), None)
         sitter = shoot.sitter if shoot else None
-        others = claim.booking.claims.filter(is_active=True).exclude(resource=claim.resource_id)
         beside = [
             f"{local_time(other.works_from, location)} {other.resource.name}"
-            for other in others.select_related("resource").order_by("works_from", "pk")
+            for other in sorted(claim.booking.claims.all(), key=attrgetter("works_from", "pk"))
+            if other.is_active and other.resource_id != claim.resource_id
         ]
         paper.heading(
             f"{local_time(claim.works_from, location)}–{local_time(claim.works_until, location)}  {claim.purpose}",

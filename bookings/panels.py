@@ -45,27 +45,28 @@ def own_resource(request: HttpRequest) -> int | None:
     return resource.pk if resource else 0
 
 
-def _split(shoots: list[Shoot], now: datetime) -> tuple[list[Shoot], list[Shoot]]:
+def _sessions(request: HttpRequest, now: datetime) -> tuple[list[Shoot], list[Shoot]]:
+    """Today's sessions and those of the next four days that this person sees, asked for once per request."""
+    from bookings.staff_views import shoots_of_day
+
+    known: tuple[list[Shoot], list[Shoot]] | None = getattr(request, "_sessions", None)
+    if known is not None:
+        return known
     today: list[Shoot] = []
     later: list[Shoot] = []
-    for shoot in shoots:
+    where = places.mine(request, BOOKED)
+    for shoot in shoots_of_day(now=now, days=4, where=where, user_resource=own_resource(request)):
         zone = ZoneInfo(shoot.booking.location.zone)
         is_today = shoot.booking.starts_at.astimezone(zone).date() == now.astimezone(zone).date()
         (today if is_today else later).append(shoot)
+    request._sessions = today, later  # type: ignore[attr-defined]
     return today, later
 
 
 @desk.panel("today", template="bookings/panels/today.html", order=10, wide=True, roles=DAY)
 def today(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """Today's sessions at a glance, with the one next action of each."""
-    from bookings.staff_views import shoots_of_day
-
-    shoots, _later = _split(
-        shoots_of_day(
-            now=now, days=0, where=places.mine(request, BOOKED), user_resource=own_resource(request)
-        ),
-        now,
-    )
+    shoots, _later = _sessions(request, now)
     again = sum(shoot.booking.reshoot_of_id is not None for shoot in shoots)
     return {
         "shoots": shoots,
@@ -78,14 +79,7 @@ def today(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
 @desk.panel("next_days", template="bookings/panels/next_days.html", order=30, roles=DAY)
 def next_days(request: HttpRequest, now: datetime) -> Mapping[str, Any]:
     """The sessions of the next days."""
-    from bookings.staff_views import shoots_of_day
-
-    _today, later = _split(
-        shoots_of_day(
-            now=now, days=4, where=places.mine(request, BOOKED), user_resource=own_resource(request)
-        ),
-        now,
-    )
+    _today, later = _sessions(request, now)
     return {"shoots": later[:12], "more": max(0, len(later) - 12)}
 
 

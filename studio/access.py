@@ -38,13 +38,14 @@ def staff(*roles: Role, at: Places | None = None, everywhere: bool = False) -> C
                 return redirect_to_login(request.get_full_path())
             if not roles_of(request.user) & allowed:
                 raise PermissionDenied
-            mine = places_of(request.user, allowed)
-            if mine is not None and everywhere:
-                raise PermissionDenied
-            if mine is not None and at is not None:
-                places = at(*args, **kwargs)
-                if places and not set(places) & set(mine):
-                    raise Http404
+            if at is not None or everywhere:
+                mine = places_of(request.user, allowed)
+                if mine is not None and everywhere:
+                    raise PermissionDenied
+                if mine is not None and at is not None:
+                    places = at(*args, **kwargs)
+                    if places and not set(places) & set(mine):
+                        raise Http404
             return view(request, *args, **kwargs)
 
         guarded.allowed_roles = allowed  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from bookings import call_sheets, lifecycle, messages
@@ -250,6 +252,27 @@ def test_a_changed_day_is_sent_again_by_day_and_a_day_without_work_is_said(booke
     assert call_sheets.send_due(now=morning) == 1
     assert call_sheets.send_due(now=morning) == 0
     assert "you have nothing to do there" in Message.objects.get(name="call_sheet_off").body_text
+
+
+def test_a_sheet_asks_as_much_for_eight_sessions_as_for_two(booked):
+    kind, artist = booked.session_type, factories.resource("make-up-artist", at=booked.location)
+    artist.user = factories.user(Role.ARTIST)
+    artist.save()
+
+    def queries(count, *, ahead):
+        for number in range(count):
+            row = factories.booking(
+                session_type=kind, at=booked.location, starts_at=TEN + (2 + ahead + number) * HOUR / 4
+            )
+            times = {"starts_at": row.starts_at, "ends_at": row.starts_at + HOUR / 4}
+            times |= {"works_from": times["starts_at"], "works_until": times["ends_at"]}
+            row.claims.create(resource=artist, purpose="Make-up", **times)
+        with CaptureQueriesContext(connection) as asked:
+            assert call_sheets.send_due(now=TEN - 15 * HOUR + ahead * HOUR / 60) == 1
+        return [query["sql"] for query in asked if "SAVEPOINT" not in query["sql"]]
+
+    first, again = queries(2, ahead=0), queries(6, ahead=2)
+    assert len(again) == len(first), "\n".join(again)
 
 
 def assert_sent_with_pdf(mail, now):

@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -170,6 +172,41 @@ def test_the_day_of_an_artist_is_what_she_works_in(client, place, crew, kind, ma
     assert hers.shoots.get().public_id in page(client, "desk")
     hers.claims.filter(pk=claim.pk).update(is_active=False)  # a stand-in does it
     assert hers.shoots.get().public_id not in page(client, "desk")
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.ARTIST])
+def test_the_desk_asks_as_much_for_forty_sessions_as_for_eight(client, place, crew, kind, make_up, role):
+    now = timezone.now()
+    user = factories.user(role)
+    crew["make-up-artist"].user = user
+    crew["make-up-artist"].save()
+    sign_in(client, user)
+
+    def queries(count, *, ahead):
+        for number in range(count):
+            booking = factories.booking(session_type=kind, at=place, starts_at=now, now=now)
+            booking.claims.all().delete()
+            booking.add_ons.create(add_on=make_up, count=1, price=9000)
+            begins = now + timedelta(days=number % 3, seconds=ahead + number)  # one after the other
+            times = {"starts_at": begins, "ends_at": begins + timedelta(seconds=1)}
+            booking.claims.create(
+                resource=crew["make-up-artist"],
+                works_from=times["starts_at"],
+                works_until=times["ends_at"],
+                **times,
+            )
+            Booking.objects.filter(pk=booking.pk).update(**times)
+        with CaptureQueriesContext(connection) as asked:
+            html = page(client, "desk")
+        assert html.count("/check-in") == sum(number % 3 == 0 for number in range(count)) + found
+        return [query["sql"] for query in asked]
+
+    found = 0
+    few = queries(8, ahead=0)
+    found = 3
+    many = queries(32, ahead=100)
+    assert len(many) == len(few), "\n".join(sorted(set(many) - set(few)))
+    assert sum('FROM "bookings_shoot"' in sql and '"bookings_sessiontype"' in sql for sql in many) == 1
 
 
 # --- moving -------------------------------------------------------------------------------------------------

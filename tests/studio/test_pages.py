@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.db import OperationalError, connection
+from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from studio import desk, views
+from studio.access import staff
 from studio.actors import WORKER
 from studio.models import Message, MessageStatus, Role, StatusChange
 from studio.stylesheet import bundle
@@ -166,6 +169,16 @@ def test_foreign_role_has_a_page(client: Client) -> None:
     assert response.status_code == 403
     assert_no_inline(response.content)
     assert "not part of your role" in response.content.decode()
+
+
+@pytest.mark.parametrize("guard", [{}, {"at": lambda public_id: [1]}, {"everywhere": True}])
+def test_places_are_asked_for_only_where_the_page_needs_them(guard: dict[str, Any]) -> None:
+    request = RequestFactory().get("/")
+    request.user = factories.user(Role.PHOTOGRAPHER)
+    view = staff(Role.PHOTOGRAPHER, **guard)(lambda request, public_id: HttpResponse())
+    with CaptureQueriesContext(connection) as asked:
+        assert view(request, public_id="x").status_code == 200
+    assert len(asked) == (2 if guard else 1)  # the roles, and where they were given
 
 
 def test_missing_token_has_a_page() -> None:
