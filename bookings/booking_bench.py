@@ -73,14 +73,14 @@ def booking_bench(options: BenchOptions) -> BenchResult:
     times, runs = (40, 1) if options.quick else (TIMES, max(1, min(3, options.runs)))
     town = _Town()
     try:
-        with _site("studio.wsgi:application") as town.site:
-            town.rush(PER_DAY)  # what is imported and cached with the first requests
-            rush = [town.rush(times) for _run in range(runs)]
-            crowd = [town.crowd() for _run in range(runs)]
+        with _site("studio.wsgi:application") as site:
+            town.rush(site, PER_DAY)  # what is imported and cached with the first requests
+            rush = [town.rush(site, times) for _run in range(runs)]
+            crowd = [town.crowd(site) for _run in range(runs)]
             rate = median(found.answered for found in rush)
-            arrivals = town.arrive(rate * SHARE, times)
-        with _without_guard(), _site(UNGUARDED) as town.site:
-            off = town.rush(times)
+            arrivals = town.arrive(site, rate * SHARE, times)
+        with _without_guard(), _site(UNGUARDED) as site:
+            off = town.rush(site, times)
     finally:
         town.forget()
     peer = _peer(times)
@@ -184,8 +184,6 @@ class _Town:
                     for day in range(7)
                 )
 
-    site: "_Site"
-
     def starts(self, count: int) -> list[datetime]:
         """The first times there are, thirty minutes apart, twenty a day."""
         opens = datetime.combine(datetime.now(UTC).date() + 2 * DAY, time(8), tzinfo=UTC)
@@ -193,34 +191,34 @@ class _Town:
             opens + number // PER_DAY * DAY + number % PER_DAY * LENGTH * MINUTE for number in range(count)
         ]
 
-    def press(self, starts_at: datetime, since: float | None = None) -> Press:
+    def press(self, site: "_Site", starts_at: datetime, since: float | None = None) -> Press:
         """What the page's button does. With `since` the wait before it counts as well."""
         began = clock.perf_counter() if since is None else since
         facts = {"location": self.place.slug, "starts_at": starts_at.isoformat(), "form_token": uuid4()}
-        status = self.site.post(reverse("hold", args=[self.kind.slug]), facts)
+        status = site.post(reverse("hold", args=[self.kind.slug]), facts)
         return Press(clock.perf_counter() - began, status == 302)
 
-    def rush(self, count: int) -> Found:
+    def rush(self, site: "_Site", count: int) -> Found:
         """Twenty clients, each with a share of the times in an order of its own, as fast as they can."""
         chance = random.Random(1)
         wanted = self.starts(count) * TRIES
         chance.shuffle(wanted)
         shares = [wanted[number::CLIENTS] for number in range(CLIENTS)]
-        found = self._at_once([partial(self._one_after_the_other, share) for share in shares])
+        found = self._at_once([partial(self._one_after_the_other, site, share) for share in shares])
         self._empty()
         return found
 
-    def _one_after_the_other(self, wanted: Sequence[datetime]) -> list[Press]:
-        return [self.press(at) for at in wanted]
+    def _one_after_the_other(self, site: "_Site", wanted: Sequence[datetime]) -> list[Press]:
+        return [self.press(site, at) for at in wanted]
 
-    def crowd(self) -> Found:
+    def crowd(self, site: "_Site") -> Found:
         """Fifty clients press the same time at the same instant."""
         at = self.starts(1)[0]
-        found = self._at_once([lambda: [self.press(at)]] * AT_ONCE)
+        found = self._at_once([lambda: [self.press(site, at)]] * AT_ONCE)
         self._empty()
         return found
 
-    def arrive(self, per_second: float, count: int) -> Found:
+    def arrive(self, site: "_Site", per_second: float, count: int) -> Found:
         """Clients come by chance (a Poisson process), each for a time of their own; waiting in a queue counts."""
         chance = random.Random(2)
         at, arrivals = 0.0, []
@@ -232,7 +230,7 @@ class _Town:
             waiting = []
             for at, starts_at in arrivals:
                 clock.sleep(max(0.0, began + at - clock.perf_counter()))
-                waiting.append(pool.submit(self.press, starts_at, began + at))
+                waiting.append(pool.submit(self.press, site, starts_at, began + at))
             presses = [one.result() for one in waiting]
             seconds = clock.perf_counter() - began
         found = Found(presses, seconds, doubles())
