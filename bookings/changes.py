@@ -16,7 +16,7 @@ from bookings.charges import reprice
 from bookings.ledger import balance
 from bookings.models import AddOn, Booking, BookingAddOn, Claim
 from bookings.notes import note
-from bookings.refusals import NotNow, NotOffered, SlotTaken, TooLate
+from bookings.refusals import NotNow, NotOffered, OtherAmount, SlotTaken, TooLate
 from bookings.seating import Slot
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.taxes import taxes_of
@@ -64,13 +64,16 @@ def change_add_ons(
     booking_id: int,
     add_ons: Mapping[int, int],
     starts_at: datetime | None = None,
+    shown: tuple[int, int] | None = None,
     by: Actor,
     now: datetime,
 ) -> Change:
     """Give a confirmed booking these add-ons (primary key → count) instead of its own. The same again changes nothing.
 
     `starts_at` is another arrival the client chose where the old time cannot be kept; it counts as the move it is.
-    A client may change until 48 hours before. Raises NotNow, TooLate, NotOffered, and SlotTaken with times that fit.
+    `shown` is the price and what goes back, as the person saw them before they pressed. A client may change until
+    48 hours before. Raises NotNow, TooLate, NotOffered, OtherAmount when it would cost something else by now, and
+    SlotTaken with times that fit.
     """
     before = Booking.objects.select_related("session_type", "location").get(pk=booking_id)
     check_changeable(before, by=by, now=now)
@@ -98,7 +101,10 @@ def change_add_ons(
             slot = asked.slot()
             if slot is None:
                 return None
-        return _write(booking, cast, chosen, slot, by=by, now=now)
+        found = _write(booking, cast, chosen, slot, by=by, now=now)
+        if shown not in (None, (found.price, found.back)):
+            raise OtherAmount(_("Meanwhile the price of this has changed. Please look once more."))
+        return found
 
     changed = holds.seated(attempt)
     if changed is None:

@@ -18,7 +18,7 @@ from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.notes import note
 from bookings.people import clean, forget_if_unused, known_client, read_person
-from bookings.refusals import DetailsRefused, NotNow, NotOffered, TooLate
+from bookings.refusals import DetailsRefused, NotNow, NotOffered, OtherAmount, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.timeline import instant
 from studio import credentials, outbox
@@ -317,12 +317,19 @@ def refund_preview(*, booking: Booking, now: datetime, full_refund: bool = False
 
 
 def cancel(
-    *, booking_id: int, by: Actor, now: datetime, reason: str = "", full_refund: bool = False
+    *,
+    booking_id: int,
+    by: Actor,
+    now: datetime,
+    reason: str = "",
+    full_refund: bool = False,
+    shown: int | None = None,
 ) -> RefundQuote:
     """Cancel a standing booking and state the refund. A second time changes nothing and pays nothing.
 
     `full_refund` is for staff: what the studio causes, or a fee it waives; to waive that of somebody who did not come
-    they say why. A client cannot cancel a session that has begun. Raises NotNow.
+    they say why. A client cannot cancel a session that has begun. `shown` is the refund the person saw before they
+    pressed. Raises NotNow, and OtherAmount when it would be another by now.
     """
     is_staff = by.kind == ActorKind.USER
     if full_refund and not is_staff:
@@ -340,6 +347,8 @@ def cancel(
         if has_begun or (booking.starts_at <= now and not is_staff):
             raise NotNow(_("This session has already begun."))
         quoted = refund_preview(booking=booking, now=now, full_refund=full_refund)
+        if shown not in (None, quoted.amount):
+            raise OtherAmount(_("Meanwhile what you would get back has changed. Please look once more."))
         cancelled = move(Booking, booking_id, "cancel", by=by, now=now, reason=reason)
         assert cancelled is not None
         _end(

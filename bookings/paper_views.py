@@ -17,9 +17,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from bookings import agreements, changes, questionnaires, thread
 from bookings.forms import instant_of
 from bookings.models import AddOn, AgreementKind, Booking, Shoot, Signature
-from bookings.private_views import open_booking
+from bookings.private_views import open_booking, shown_amount
 from bookings.questionnaires import Asked
-from bookings.refusals import DetailsRefused, Refused, SlotTaken
+from bookings.refusals import DetailsRefused, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot
 from bookings.views import by_day, summary_of
 from studio.actors import Actor
@@ -65,11 +65,16 @@ def add_ons(request: HttpRequest, public_id: str) -> HttpResponse:
         if _forged(data, offered):
             raise Refused(_("One of these add-ons is not offered with this session."))
         if request.method == "POST" and "confirm" in data:
-            changed = changes.change_add_ons(
-                booking_id=found.pk, add_ons=wanted, starts_at=starts_at, by=by, now=now
-            )
-            messages.success(request, _said(changed))
-            return redirect("booking", public_id)
+            shown = shown_amount(request.POST.get("price")), shown_amount(request.POST.get("back"))
+            try:
+                changed = changes.change_add_ons(
+                    booking_id=found.pk, add_ons=wanted, starts_at=starts_at, shown=shown, by=by, now=now
+                )
+            except OtherAmount as other:
+                context["refusal"] = other.sentence
+            else:
+                messages.success(request, _said(changed))
+                return redirect("booking", public_id)
         if wanted != own or starts_at:
             context["change"] = changes.preview(
                 booking_id=found.pk, add_ons=wanted, starts_at=starts_at, by=by, now=now

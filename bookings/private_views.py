@@ -27,7 +27,7 @@ from bookings import (
 from bookings.forms import NERVES, NervesForm, SitterForm, instant_of
 from bookings.models import Booking, ConsentPurpose, Shoot
 from bookings.preparing import to_do
-from bookings.refusals import NotNow, Refused, SlotTaken
+from bookings.refusals import NotNow, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot
 from bookings.statuses import BookingStatus, CheckoutStatus
 from bookings.stripe_gateway import GatewayError
@@ -212,26 +212,38 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
-    """The refund first, then the button."""
+    """The refund first, then the button, which carries what was shown: another amount is asked about again."""
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
     if by.id != found.payer_id:
         messages.warning(request, _("Only who booked can cancel. If you cannot come, please write to us."))
         return redirect("booking", public_id)
+    refusal = ""
     if request.method == "POST":
         try:
-            lifecycle.cancel(booking_id=found.pk, by=by, now=now)
-        except Refused as refusal:
-            messages.warning(request, refusal.sentence)
+            lifecycle.cancel(
+                booking_id=found.pk, by=by, now=now, shown=shown_amount(request.POST.get("shown"))
+            )
+        except OtherAmount as other:
+            refusal = other.sentence
+        except Refused as refused:
+            messages.warning(request, refused.sentence)
+            return redirect("booking", public_id)
         else:
             messages.success(request, _("Cancelled. You have it in your mail."))
-        return redirect("booking", public_id)
+            return redirect("booking", public_id)
     context = {
         "booking": found,
         "refund": lifecycle.refund_preview(booking=found, now=now),
+        "refusal": refusal,
         **summary_of(found),
     }
-    return render(request, "bookings/cancel.html", context)
+    return render(request, "bookings/cancel.html", context, status=409 if refusal else 200)
+
+
+def shown_amount(raw: str | None) -> int:
+    """The amount in minor units a form says it showed; -1, which none is, when it says nothing readable."""
+    return int(raw) if raw and raw.isascii() and raw.isdecimal() and len(raw) < 12 else -1
 
 
 def _shoot_of(found: Booking) -> Shoot:

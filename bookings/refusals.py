@@ -44,6 +44,10 @@ class TooLate(Refused):
     """The policy's time for this has passed; the studio can still be asked."""
 
 
+class OtherAmount(Refused):
+    """The money is not what the person was shown before they pressed; they are shown it and asked again."""
+
+
 class DetailsRefused(Refused):
     """Details that cannot be used: `problems` has a sentence per field."""
 

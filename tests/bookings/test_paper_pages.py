@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bookings import agreements, questionnaires
 from bookings.mine_views import address_key
-from bookings.models import AnswerSheet, Placement, Signature, ThreadEntry
+from bookings.models import AnswerSheet, Placement, Refund, Signature, ThreadEntry
 from bookings.questionnaires import Draft
 from galleries import private_notes
 from studio import credentials, links
@@ -90,13 +90,38 @@ def test_add_ons_show_the_price_first_and_change_on_the_second_tap(ada, booked):
     assert "$270" in shown.text and "09:15" in shown.text
     booked.refresh_from_db()
     assert booked.price == 18000
-    form = {"chosen": 1, "confirm": 1, f"add-{make_up.pk}": 1}
+    form = {"chosen": 1, "confirm": 1, f"add-{make_up.pk}": 1, "price": 27000, "back": 0}
     answer = ada.post(page("booking_add_ons", booked), form, follow=True)
     assert "The difference is open" in answer.text
     ada.post(page("booking_add_ons", booked), form)  # the second tab
     booked.refresh_from_db()
     assert (booked.price, booked.add_ons.count()) == (27000, 1)
     assert Message.objects.filter(name="booking_changed").count() == 1
+
+
+def test_what_is_done_costs_what_was_shown(ada, booked):
+    make_up = booked.session_type.add_ons.get(name="Make-up")
+    form = {"chosen": 1, "confirm": 1, f"add-{make_up.pk}": 1, "price": 27000, "back": 0}
+    type(make_up).objects.filter(pk=make_up.pk).update(price=10000)  # the list changed while they read
+    answer = ada.post(page("booking_add_ons", booked), form)
+    assert answer.status_code == 409
+    assert "has changed" in answer.text and "$280" in answer.text
+    assert not booked.add_ons.exists()
+    assert ada.post(page("booking_add_ons", booked), form | {"price": 28000}).status_code == 302
+    assert booked.add_ons.count() == 1
+
+
+@pytest.mark.parametrize("shown", ["17999", "", "nothing", "9" * 40, None])
+def test_cancelling_gives_back_what_was_shown_or_asks_again(ada, booked, shown):
+    address = page("booking_cancel", booked)
+    assert 'name="shown" value="18000"' in ada.get(address).text
+    answer = ada.post(address, {} if shown is None else {"shown": shown})
+    assert answer.status_code == 409
+    assert "has changed" in answer.text and 'name="shown" value="18000"' in answer.text
+    booked.refresh_from_db()
+    assert booked.status == "confirmed"
+    assert ada.post(address, {"shown": "18000"}).status_code == 302
+    assert sum(Refund.objects.values_list("amount", flat=True)) == 18000
 
 
 def test_a_forged_add_on_is_refused(ada, booked):

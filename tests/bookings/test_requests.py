@@ -10,6 +10,7 @@ from django.urls import reverse
 from icalendar import Calendar
 
 from bookings import ics, lifecycle, requesting, tasks
+from bookings.ledger import balance
 from bookings.models import Booking, Claim, Refund, Shoot
 from bookings.refusals import NotNow
 from bookings.statuses import BookingStatus, ShootStatus
@@ -244,7 +245,7 @@ def test_the_clients_page_says_until_when_and_lets_them_take_it_back(asked, clie
     assert "two hours" not in page and "Take the request back" in page
     file = client.get(reverse("booking_ics", args=[asked.public_id])).text
     assert "STATUS:TENTATIVE" in file
-    client.post(reverse("booking_cancel", args=[asked.public_id]))
+    client.post(reverse("booking_cancel", args=[asked.public_id]), {"shown": balance(asked).kept})
     asked.refresh_from_db()
     assert asked.status == BookingStatus.CANCELLED
     with pytest.raises(NotNow):
