@@ -136,7 +136,9 @@ def filled(cast: Cast, board: Board, *, now: datetime, ignoring: int | None = No
     return replace(
         board,
         calendars=[replace(calendar, taken=taken[calendar.resource_id]) for calendar in board.calendars],
-        full_dates=_full_dates(cast, board, now=now, ignoring=ignoring) if is_capped else frozenset(),
+        full_dates=_full_dates(cast, board.first_on, board.last_on, now=now, ignoring=ignoring)
+        if is_capped
+        else frozenset(),
     )
 
 
@@ -183,15 +185,26 @@ def _elsewhere(cast: Cast, booking_ids: set[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
-def _full_dates(cast: Cast, board: Board, *, now: datetime, ignoring: int | None) -> frozenset[date]:
+def has_room_on(cast: Cast, starts_at: datetime, *, now: datetime) -> bool:
+    """Whether the session type may have one more booking on the local date of an instant (its daily cap). Call it with
+    the session type locked."""
+    if cast.session_type.daily_cap is None:
+        return True
+    on = starts_at.astimezone(ZoneInfo(cast.location.zone)).date()
+    return on not in _full_dates(cast, on, on, now=now, ignoring=None)
+
+
+def _full_dates(
+    cast: Cast, first_on: date, last_on: date, *, now: datetime, ignoring: int | None
+) -> frozenset[date]:
     """The local dates on which the session type has as many standing bookings as it may."""
-    zone = ZoneInfo(board.zone)
+    zone = ZoneInfo(cast.location.zone)
     rows = Booking.objects.filter(
         session_type=cast.session_type,
         location=cast.location,
         status__in=ACTIVE_BOOKING,
-        starts_at__gte=instant(zone, board.first_on, time()),
-        starts_at__lt=instant(zone, board.last_on + DAY, time()),
+        starts_at__gte=instant(zone, first_on, time()),
+        starts_at__lt=instant(zone, last_on + DAY, time()),
     ).exclude(status=BookingStatus.HELD, hold_expires_at__lte=now)
     if ignoring is not None:
         rows = rows.exclude(pk=ignoring)

@@ -132,6 +132,24 @@ def take_off(*, booking_id: int, by: Actor, now: datetime) -> Booking:
         return booking
 
 
+def take_again(booking: Booking, *, now: datetime) -> bool:
+    """An expired booking stands after all: the code it was priced with is used again. False when it may not be by now:
+    used up meanwhile, or by the same client on another booking. Call it with the Booking locked, in a transaction."""
+    last = CodeUse.objects.filter(booking=booking).order_by("-pk").first() if booking.discount else None
+    if last is None or last.released_at is None:
+        return True
+    code = DiscountCode.objects.select_for_update(of=("self",)).get(pk=last.code_id)
+    if code.max_uses is not None and code.used_count >= code.max_uses:
+        return False
+    try:
+        with transaction.atomic():
+            CodeUse.objects.filter(pk=last.pk).update(released_at=None)
+    except IntegrityError:
+        return False
+    DiscountCode.objects.filter(pk=code.pk).update(used_count=F("used_count") + 1)
+    return True
+
+
 def release(booking_ids: Sequence[int], *, now: datetime) -> int:
     """Bookings that will not take place give their codes back; the price they were agreed at stays."""
     return _release(booking_ids, now=now)

@@ -69,7 +69,7 @@ def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
             and not is_staff
             and booking.status == BookingStatus.HELD
         ):
-            _request(booking, by=by, now=now)
+            ask_studio(booking, by=by, now=now)
             return True
         # The calendar entry of a request is in the client's calendar already: the yes is its next revision.
         revision = booking.ics_sequence + (booking.status == BookingStatus.REQUESTED)
@@ -81,7 +81,8 @@ def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
         return True
 
 
-def _request(booking: Booking, *, by: Actor, now: datetime) -> None:
+def ask_studio(booking: Booking, *, by: Actor, now: datetime) -> None:
+    """Make a locked, seated booking a request that the studio answers."""
     until = requesting.deadline(booking, now=now)
     asked = move(Booking, booking.pk, "request", by=by, now=now, answer_by=until)
     assert asked is not None

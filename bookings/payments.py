@@ -16,9 +16,10 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from psycopg.errors import ExclusionViolation
 
-from bookings import allowances, availability, charges, holds, lifecycle, messages, vouchers
+from bookings import allowances, availability, charges, codes, holds, lifecycle, messages, vouchers
 from bookings import stripe_gateway as gateway
 from bookings.availability import Leeway
+from bookings.boards import has_room_on
 from bookings.checkout import adopt, recover
 from bookings.ledger import Balance, balance, refund_booking, write_payment, write_refund
 from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot, Voucher
@@ -35,6 +36,7 @@ from bookings.statuses import (
 from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.happenings import tell
+from studio.models import StatusChange
 from studio.templatetags.studio_tags import money
 from studio.transitions import move, move_where
 
@@ -193,31 +195,49 @@ def _come_late(booking: Booking, payment: Payment, *, now: datetime) -> None:
         _give_back_late(booking, payment, now=now)
         return
     booking.refresh_from_db()
-    lifecycle.after_confirming(booking, message="booking_late_payment_reseated", by=STRIPE, now=now)
+    if booking.status == BookingStatus.CONFIRMED:
+        lifecycle.after_confirming(booking, message="booking_late_payment_reseated", by=STRIPE, now=now)
     messages.tell_studio(
         "desk_late_payment", booking=booking, once=f"desk_late:{payment.pk}", now=now, is_seated=True
     )
 
 
 def _reseat(booking: Booking, *, now: datetime) -> bool:
-    """Seat an expired booking at its own time again, if that is ahead and free for anybody who can do it."""
+    """Seat an expired booking at its own time again, if that is ahead and free for anybody who can do it.
+
+    What it had to meet when it was booked it meets now: the day's cap (unless staff booked it), the code it was priced
+    with, and the studio's yes where the studio confirms by hand.
+    """
     cast = holds.cast_of(booking)
     holds.lock_resources(cast)
     holds.expire_due(now=now, resource_ids=cast.resource_ids)
     leeway = Leeway.OVERRIDE if booking.override_reason else Leeway.STAFF
     slot = availability.slot_at(cast, booking.starts_at, now=now, leeway=leeway)
-    if slot is None:
+    is_by_staff = _was_booked_by_staff(booking)
+    if slot is None or not (is_by_staff or has_room_on(cast, booking.starts_at, now=now)):
+        return False
+    if not codes.take_again(booking, now=now):
         return False
     try:
         with transaction.atomic():
             holds.claim(booking, slot)
     except IntegrityError as error:
         if isinstance(error.__cause__, ExclusionViolation):
+            codes.release([booking.pk], now=now)
             return False
         raise
-    move(Booking, booking.pk, "reseat", by=STRIPE, now=now)
+    if booking.session_type.is_confirmed_by_staff and not is_by_staff:
+        lifecycle.ask_studio(booking, by=STRIPE, now=now)
+    else:
+        move(Booking, booking.pk, "reseat", by=STRIPE, now=now)
     move_where(Shoot.objects.filter(booking=booking), "replan", by=STRIPE, now=now)
     return True
+
+
+def _was_booked_by_staff(booking: Booking) -> bool:
+    return StatusChange.objects.filter(
+        model=booking._meta.label_lower, object_id=booking.pk, before="", actor_kind=ActorKind.USER
+    ).exists()
 
 
 def _give_back_late(booking: Booking, payment: Payment, *, now: datetime) -> None:

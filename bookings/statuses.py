@@ -18,7 +18,7 @@ B = BookingStatus
 ACTIVE_BOOKING = (B.REQUESTED, B.HELD, B.CONFIRMED)
 
 BOOKING_MOVES = moves(
-    request=({B.HELD}, B.REQUESTED, "requested_at"),
+    request=({B.HELD, B.EXPIRED}, B.REQUESTED, "requested_at"),
     confirm=({B.HELD, B.REQUESTED}, B.CONFIRMED, "confirmed_at"),
     expire=({B.HELD}, B.EXPIRED, "expired_at"),
     release=({B.HELD}, B.CANCELLED, "cancelled_at"),  # the client left before paying

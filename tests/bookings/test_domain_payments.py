@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from bookings import blocks, checkout, holds, lifecycle, payments, webhooks
+from bookings import blocks, checkout, codes, holds, lifecycle, payments, webhooks
 from bookings import stripe_gateway as gateway
-from bookings.invariants import money_kept_for_nothing
-from bookings.models import Allocation, Booking, Checkout, Client, Payment, PaymentPlan, Refund
+from bookings.invariants import money_kept_for_nothing, vouchers_and_codes
+from bookings.models import Allocation, Booking, Checkout, Client, DiscountCode, Payment, PaymentPlan, Refund
 from bookings.refusals import DetailsRefused, HoldOver, NotNow
 from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus, ShootStatus
 from devtools.stripe_server import StripeControl, running, sign
@@ -65,11 +65,10 @@ def hold(kind, place, now, **fields):
         session_type_id=kind.pk,
         location_id=place.pk,
         add_ons={},
-        starts_at=a_tuesday(now),
         form_token=uuid4(),
         by=GUEST,
         now=now,
-        **fields,
+        **{"starts_at": a_tuesday(now), **fields},
     )
 
 
@@ -414,6 +413,57 @@ def test_late_money_goes_back_when_the_time_is_gone_and_both_are_told(ready, str
     assert [found.amount for found in gateway.list_refunds(created_after=now - timedelta(hours=1))] == [18000]
     assert payments.balance(ready) == payments.Balance(price=18000, paid=18000, refunded=18000, due=0)
     assert_ledger_whole()
+
+
+def come_late(booking, stripe, now, *, meanwhile=lambda: None):
+    """Paid on a page of a hold that has lapsed; `meanwhile` is what others did."""
+    page = open_page(booking, now)
+    stripe.pay(page.session_id)
+    late = now + timedelta(minutes=32)
+    holds.expire_due(now=late)
+    meanwhile()
+    payments.settle_checkout(checkout_id=page.pk, now=late)
+    booking.refresh_from_db()
+    assert_ledger_whole()
+    return booking
+
+
+def test_late_money_does_not_pass_the_days_cap(ready, stripe, kind, place, now):
+    type(kind).objects.filter(pk=kind.pk).update(daily_cap=1)
+    later = a_tuesday(now) + timedelta(hours=3)
+    taken = partial(hold, kind, place, now + timedelta(minutes=32), starts_at=later)
+    assert come_late(ready, stripe, now, meanwhile=taken).status == BookingStatus.EXPIRED
+    assert Refund.objects.get().amount == 18000
+    assert "booking_late_payment_refunded" in names(ready)
+
+
+def test_late_money_takes_its_place_of_the_day_when_there_is_one(ready, stripe, kind, now):
+    type(kind).objects.filter(pk=kind.pk).update(daily_cap=1)
+    assert come_late(ready, stripe, now).status == BookingStatus.CONFIRMED
+
+
+@pytest.mark.parametrize(("uses", "status"), [(1, BookingStatus.EXPIRED), (2, BookingStatus.CONFIRMED)])
+def test_late_money_uses_its_code_again_only_when_there_is_one_left(
+    ready, stripe, kind, place, now, uses, status
+):
+    DiscountCode.objects.create(code="SPRING", percent=10, max_uses=uses, is_once_per_client=False)
+    codes.apply(booking_id=ready.pk, code="SPRING", by=GUEST, now=now)
+
+    def somebody_else() -> None:
+        other = hold(kind, place, now + timedelta(minutes=32), starts_at=a_tuesday(now) + timedelta(hours=3))
+        codes.apply(booking_id=other.pk, code="SPRING", by=GUEST, now=now + timedelta(minutes=32))
+
+    assert come_late(ready, stripe, now, meanwhile=somebody_else).status == status
+    assert DiscountCode.objects.get().used_count == uses
+    assert list(vouchers_and_codes(now)) == []
+
+
+def test_late_money_for_a_session_the_studio_confirms_waits_for_its_yes(ready, stripe, kind, now):
+    type(kind).objects.filter(pk=kind.pk).update(is_confirmed_by_staff=True)
+    assert come_late(ready, stripe, now).status == BookingStatus.REQUESTED
+    assert ready.claims.filter(is_active=True).count() == 2
+    assert ready.shoots.get().status == ShootStatus.PLANNED
+    assert {"booking_requested", "desk_request", "desk_late_payment"} <= set(names(ready))
 
 
 def test_late_money_is_never_seated_on_a_block(ready, stripe, now):
