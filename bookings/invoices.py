@@ -1,7 +1,8 @@
 """Receipts, invoices and credit notes: numbered without a gap per legal entity, never changed once issued.
 
 What a booking costs is compared with what its papers say already. What is more becomes an invoice, what is less a
-credit note; so an extra, a cancellation or a correction each adds a paper and touches none. That a paper may be due
+credit note; so a deposit, an extra, a cancellation or a correction each adds a paper and touches none. While a part is
+paid the papers say that part; the paper that says the whole takes the part back on itself. That a paper may be due
 is stated in `Booking.invoice_due_at`, with its cause; `issue_next` looks what is. A number is taken under the lock of
 its sequence and in the transaction of its paper: if that fails, the number was never taken.
 Lock order: Booking, then the sequence.
@@ -18,7 +19,7 @@ from django.db import transaction
 from django.utils import formats
 from django.utils.translation import gettext as _
 
-from bookings.charges import Charge, lines_of
+from bookings.charges import Charge, discount_shares, lines_of
 from bookings.ledger import balance
 from bookings.models import Booking, Invoice, InvoiceKind, NumberSequence, TaxRate
 from bookings.refusals import NotNow
@@ -29,6 +30,7 @@ from studio.documents import Paper
 from studio.models import LegalEntity
 from studio.templatetags.studio_tags import money_exactly as money
 
+DEPOSIT = "deposit:"  # the keys of lines that say a part was paid; the tax percent follows
 log = logging.getLogger(__name__)
 WAIT = timedelta(minutes=10)  # a booking whose paper failed is looked at again after this
 
@@ -69,32 +71,40 @@ def issue_now(*, booking_id: int, by: Actor, now: datetime) -> list[Invoice]:
             raise NotNow(_("This location has no legal entity yet: its receipts have nobody to come from."))
         if booking.status != BookingStatus.CONFIRMED or booking.payer is None:
             raise NotNow(_("Only a confirmed booking is invoiced."))
-        issued = bring_up_to_date(booking, by=by, now=now)
+        issued = bring_up_to_date(booking, is_whole=True, by=by, now=now)
         if not issued:
             raise NotNow(_("Everything is on paper already."))
         return issued
 
 
 def _is_due(booking: Booking) -> bool:
-    """A paper is made when the booking is settled; from then on each change has one."""
+    """A paper is made with the first money of a booking that stands, or with what is kept of one that does not; from
+    then on each change has one."""
     if booking.location.entity is None or booking.payer is None:
         return False
     if booking.invoices.exists():
         return True
     money_now = balance(booking)
     if booking.status == BookingStatus.CONFIRMED:
-        return booking.price > 0 and money_now.due == 0
+        return booking.price > 0 and (money_now.due == 0 or money_now.kept > 0)
     return booking.status == BookingStatus.CANCELLED and money_now.kept > 0
 
 
-def bring_up_to_date(booking: Booking, *, by: Actor, now: datetime) -> list[Invoice]:
-    """Issue what the papers of a locked booking do not say yet: a credit note for less, an invoice for more."""
+def bring_up_to_date(booking: Booking, *, is_whole: bool = False, by: Actor, now: datetime) -> list[Invoice]:
+    """Issue what the papers of a locked booking do not say yet: a credit note for less, an invoice for more.
+
+    `is_whole`: everything is invoiced though a part is still open.
+    """
     entity = booking.location.entity
     assert entity is not None
     said = _said(booking)
-    wanted = {line.key: _written(line, entity, booking) for line in _lines_now(booking)}
+    is_whole = is_whole or any(not key.startswith(DEPOSIT) for key in said)
+    wanted = {line.key: _written(line, entity, booking) for line in _lines_now(booking, is_whole=is_whole)}
     changed = [_apart(wanted.get(key), old) for key, old in said.items()]
     added = [line for key, line in wanted.items() if key not in said]
+    if added:  # the paper of the whole says itself what was on paper as a deposit
+        added += [line for line in changed if line["key"].startswith(DEPOSIT)]
+        changed = [line for line in changed if not line["key"].startswith(DEPOSIT)]
     papers: dict[InvoiceKind, list[dict[str, Any]]] = {InvoiceKind.CREDIT_NOTE: [], InvoiceKind.INVOICE: []}
     for lines in ([line for line in changed if line["gross"] or line["tax"]], added):
         is_less = sum(line["gross"] for line in lines) < 0
@@ -125,16 +135,30 @@ def _said(booking: Booking) -> dict[str, dict[str, Any]]:
     return {key: line for key, line in said.items() if line["gross"] or line["tax"]}
 
 
-def _lines_now(booking: Booking) -> list[Charge]:
-    """What the booking costs now; one that was cancelled costs what was kept."""
+def _lines_now(booking: Booking, *, is_whole: bool) -> list[Charge]:
+    """What the booking costs now: of one that stands and is partly paid that part, unless `is_whole`; one that was
+    cancelled costs what was kept."""
     if booking.status == BookingStatus.CONFIRMED:
-        return [line for line in lines_of(booking) if line.gross]
+        lines = [line for line in lines_of(booking) if line.gross]
+        return lines if is_whole or not balance(booking).due else _deposit(booking, lines)
     kept = balance(booking).kept
     if not kept:
         return []
     parts = split(kept, booking.tax_percent, is_added=False, currency=booking.currency)
     label = _("Cancellation fee: %(session)s") % {"session": booking.session_type.name}
     return [Charge("cancellation", label, 1, parts.net, booking.tax_percent, parts.tax, parts.gross)]
+
+
+def _deposit(booking: Booking, lines: Sequence[Charge]) -> list[Charge]:
+    """What was paid so far, spread over the tax rates of what it is paid for: its tax is owed when it is received."""
+    paid_for = [(line.gross, line.tax_percent) for line in lines]
+    label = _("Deposit: %(session)s") % {"session": booking.session_type.name}
+    charges = []
+    for share, percent in discount_shares(balance(booking).kept, paid_for):
+        part = split(share, percent, is_added=False, currency=booking.currency)
+        key = f"{DEPOSIT}{percent.normalize():f}"
+        charges.append(Charge(key, label, 1, part.net, percent, part.tax, part.gross))
+    return charges
 
 
 def _written(line: Charge, entity: LegalEntity, booking: Booking) -> dict[str, Any]:
@@ -169,8 +193,12 @@ def _issue(
     zone = ZoneInfo(booking.location.zone)
     total, tax = sum(line["gross"] for line in lines), sum(line["tax"] for line in lines)
     corrects = None
+    earlier = list(booking.invoices.order_by("pk"))
     if kind == InvoiceKind.CREDIT_NOTE:
-        corrects = booking.invoices.filter(kind=InvoiceKind.INVOICE).order_by("-pk").first()
+        lines = [{**line, "of": _invoices_with(line["key"], earlier)} for line in lines]
+        named = {label for line in lines for label in line["of"]}
+        invoices = [paper for paper in earlier if paper.kind == InvoiceKind.INVOICE]
+        corrects = next((paper for paper in reversed(invoices) if paper.label in named), invoices[-1])
     number = take_number(entity, kind)
     return Invoice.objects.create(
         entity=entity,
@@ -191,6 +219,7 @@ def _issue(
         buyer=_buyer(booking),
         lines=list(lines),
         payments=_payments(booking, zone),
+        was_paid=balance(booking).kept >= sum(paper.total for paper in earlier) + total,
         net=total - tax,
         tax=tax,
         total=total,
@@ -198,6 +227,12 @@ def _issue(
         actor_id=by.id,
         actor_label=by.label,
     )
+
+
+def _invoices_with(key: str, papers: Sequence[Invoice]) -> list[str]:
+    """The numbers of the invoices that say a line."""
+    invoices = [paper for paper in papers if paper.kind == InvoiceKind.INVOICE]
+    return [paper.label for paper in invoices if any(line["key"] == key for line in paper.lines)]
 
 
 def take_number(entity: LegalEntity, kind: InvoiceKind) -> int:
@@ -247,7 +282,7 @@ def title_of(invoice: Invoice) -> str:
     """ "Receipt", "Invoice" or "Credit note" with its number: a receipt is an invoice that was paid when issued."""
     if invoice.kind == InvoiceKind.CREDIT_NOTE:
         return _("Credit note %(number)s") % {"number": invoice.label}
-    if sum(row["amount"] for row in invoice.payments) >= invoice.total:
+    if invoice.was_paid:
         return _("Receipt %(number)s") % {"number": invoice.label}
     return _("Invoice %(number)s") % {"number": invoice.label}
 
@@ -271,7 +306,7 @@ def pdf_of(invoice: Invoice) -> bytes:
     paper.facts(
         [
             (_("Date"), _day(invoice.issued_on.isoformat())),
-            (_("Takes back"), title_of(invoice.corrects) if invoice.corrects else ""),
+            (_("Takes back"), ", ".join(invoice.takes_back)),
             (_("Reference"), booking.public_id),
         ]
     )

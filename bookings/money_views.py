@@ -449,7 +449,7 @@ def desk_receipts(request: HttpRequest) -> HttpResponse:
                     paper.label, paper.kind, paper.issued_on.isoformat(), paper.seller["name"], paper.buyer["name"],
                     paper.buyer["firm"], paper.currency, *(
                         to_major(amount, paper.currency) for amount in (paper.net, paper.tax, paper.total)
-                    ), paper.corrects.label if paper.corrects else "",
+                    ), " ".join(paper.takes_back),
                 ]
                 for paper in within
             ],

@@ -159,6 +159,74 @@ def test_an_extra_makes_a_second_paper_and_dropping_it_a_credit_note(place) -> N
     assert Invoice.objects.get(kind="credit_note").corrects.label == "LDN-00002"
 
 
+def with_deposit(place, add_ons=()):
+    kind = factories.session_type(
+        locations=[place], add_ons=add_ons, payment_plan="deposit_percent", deposit=50
+    )
+    booking = book(place, kind, add_ons, pay=False)
+    payments.record_by_staff(booking_id=booking.pk, method="cash", amount=9000, by=STAFF, now=NOW)
+    return Booking.objects.get(pk=booking.pk)
+
+
+def test_a_deposit_has_a_receipt_and_the_last_one_takes_it_into_account(place) -> None:
+    booking = with_deposit(place)
+    assert write_all() == ["LDN-00001 9000"]
+    first = Invoice.objects.get()
+    assert (first.tax, first.lines[0]["label"]) == (1500, f"Deposit: {booking.session_type.name}")
+    assert invoices.title_of(first) == "Receipt LDN-00001"
+    payments.record_by_staff(booking_id=booking.pk, method="terminal", amount=9000, by=STAFF, now=NOW)
+    assert write_all() == ["LDN-00001 9000", "LDN-00002 9000"]
+    last = Invoice.objects.get(label="LDN-00002")
+    assert [line["gross"] for line in last.lines] == [18000, -9000]
+    assert (last.tax, invoices.title_of(last)) == (1500, "Receipt LDN-00002")
+
+
+def test_a_deposit_is_split_over_the_rates_of_what_it_is_paid_for(firm, place) -> None:
+    looks = factories.add_on(placement=Placement.NO_TIME, minutes=0, price=2000)
+    TaxRate.objects.create(entity=firm, name="Reduced", percent=5, add_on=looks)
+    with_deposit(place, [looks])
+    assert write_all() == ["LDN-00001 9000"]
+    lines = {line["tax_percent"]: line["gross"] for line in Invoice.objects.get().lines}
+    assert lines == {"20": 8100, "5": 900}
+
+
+@pytest.mark.parametrize(
+    ("hours", "papers"),
+    [(100, ["LDN-C00001 -9000"]), (30, ["LDN-C00001 -4500"]), (2, [])],
+)
+def test_a_deposit_of_a_cancelled_booking_is_taken_back_as_far_as_it_goes_back(place, hours, papers) -> None:
+    place.country = "US"
+    place.save()
+    booking = with_deposit(place)
+    write_all()
+    at = TUESDAY - timedelta(hours=hours)
+    lifecycle.cancel(booking_id=booking.pk, by=GUEST, now=at)
+    assert write_all(at) == ["LDN-00001 9000", *papers]
+
+
+def test_an_invoice_whose_extra_is_not_paid_is_no_receipt(place) -> None:
+    booking = book(place)
+    write_all()
+    charges.add_extra(booking_id=booking.pk, label="Look", amount=6000, by=STAFF, now=NOW)
+    write_all()
+    titles = [invoices.title_of(paper) for paper in Invoice.objects.order_by("pk")]
+    assert titles == ["Receipt LDN-00001", "Invoice LDN-00002"]
+
+
+def test_a_credit_note_names_every_invoice_it_takes_back(place) -> None:
+    booking = book(place)
+    charges.add_extra(booking_id=booking.pk, label="Look", amount=6000, by=STAFF, now=NOW)
+    payments.record_by_staff(booking_id=booking.pk, method="cash", amount=6000, by=STAFF, now=NOW)
+    write_all()
+    charges.add_extra(booking_id=booking.pk, label="Print", amount=1000, by=STAFF, now=NOW)
+    write_all()
+    lifecycle.cancel(booking_id=booking.pk, full_refund=True, reason="Ill", by=STAFF, now=NOW)
+    write_all()
+    note = Invoice.objects.get(kind="credit_note")
+    assert note.takes_back == ["LDN-00001", "LDN-00002", "LDN-00003"]
+    assert [line["of"] for line in note.lines] == [["LDN-00001"], ["LDN-00002"], ["LDN-00003"]]
+
+
 def test_what_is_taken_off_later_is_a_credit_note(place) -> None:
     booking = book(place)
     write_all()
