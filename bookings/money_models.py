@@ -89,12 +89,6 @@ class BookingExtra(HasStatus):
     def __str__(self) -> str:
         return self.label
 
-    @property
-    def takes_back(self) -> list[str]:
-        """The numbers of the invoices a credit note corrects; none on an invoice."""
-        named = dict.fromkeys(label for line in self.lines for label in line.get("of", []))
-        return list(named) or ([self.corrects.label] if self.corrects else [])
-
 
 class DiscountCode(models.Model):
     """A word that lowers the price of a booking: in percent or by a fixed amount."""
@@ -251,7 +245,8 @@ class InvoiceKind(models.TextChoices):
 class Invoice(models.Model):
     """A numbered paper of a legal entity, or the credit note that takes one back. PostgreSQL refuses any change.
 
-    Everything on it is copied: seller, buyer, lines (in minor units). What money moved stays in the ledger.
+    Everything on it is copied: seller, buyer, lines (in minor units; a credit note's say in `of` which invoices had
+    them). What money moved stays in the ledger.
     """
 
     public_id = models.CharField(max_length=24, unique=True, default=public_id, editable=False)
@@ -266,9 +261,7 @@ class Invoice(models.Model):
     currency = models.CharField(max_length=3)
     seller = models.JSONField(help_text="name, address, tax_number")
     buyer = models.JSONField(help_text="name, firm, address, tax_number, email")
-    lines = models.JSONField(
-        help_text="[{key, label, count, net, tax_name, tax_percent, tax, gross}]; of: which invoices had it, on credit notes"
-    )
+    lines = models.JSONField(help_text="[{key, label, count, net, tax_name, tax_percent, tax, gross}]")
     payments = models.JSONField(default=list, help_text="[{on, how, amount}] until then; back is negative")
     was_paid = models.BooleanField(help_text="whether all that the papers say was paid then: a receipt")
     net = models.IntegerField()
