@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 HOLD = timedelta(minutes=15)
 CHECKOUT_HOLD = timedelta(minutes=31)  # Stripe closes no page before 30 minutes; a minute for the way there
 BALANCE_LINK = timedelta(hours=23)  # Stripe keeps a page open for at most 24 hours
@@ -26,6 +29,26 @@ class Policy:
 
 
 STANDARD = Policy()
+
+
+def in_words(policy: Policy = STANDARD) -> list[str]:
+    """The policy as clients read it before they accept: derived, so that what is said is what is done."""
+    moves = ngettext(
+        "Move once for free until %(hours)d hours before.",
+        "Move %(count)d times for free until %(hours)d hours before.",
+        policy.free_moves,
+    ) % {"count": policy.free_moves, "hours": policy.move_hours}
+    words = [moves] if policy.free_moves else []
+    for tier in policy.tiers:
+        facts = {"hours": tier.hours, "percent": tier.percent}
+        if tier.percent == 100:
+            words.append(_("Cancel at least %(hours)d hours before: everything you paid comes back.") % facts)
+        else:
+            words.append(
+                _("Until %(hours)d hours before: %(percent)d %% of what you paid comes back.") % facts
+            )
+    return [*words, _("Later: nothing comes back."), _("What the studio causes is always on the studio.")]
+
 
 # Consumer law above the studio's policy. Distance selling in the EU, EEA and UK (Directive 2011/83/EU art. 9 and 16,
 # Consumer Contracts Regulations 2013): a consumer may withdraw within 14 days of agreeing and gets everything back,

@@ -279,6 +279,7 @@ def _details_page(booking: Booking, form: DetailsForm) -> dict[str, object]:
         "due_now": checkout.due_now(booking),
         "by_voucher": ledger.balance(booking).kept,
         "forecast": promising.forecast_of(booking),
+        "policy_words": policy.in_words(),
         **summary_of(booking),
     }
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from bookings import policy
 from galleries import cover, ranges
 from studio import storage
 from studio.access import staff
@@ -77,7 +78,11 @@ def studio_page(request: HttpRequest) -> HttpResponse:
         form.save()
         messages.success(request, _("Saved."))
         return redirect("desk_studio")
-    context = {"form": form, "policy_version": studio.policy_version}
+    context = {
+        "form": form,
+        "policy_version": studio.policy_version,
+        "policy_words": policy.in_words(),
+    }
     return render(request, "galleries/desk_studio.html", context, status=422 if form.errors else 200)
 
 

@@ -32,8 +32,6 @@ def studio(seed: Seed) -> None:
         copyright_line="© North Light",
         has_public_on_time_badge=True,
         policy_text=(
-            "Move once for free until 48 hours before. Cancel at least 72 hours before and everything comes back; "
-            "until 24 hours before, half; later, nothing. What the studio causes is always on the studio. "
             "If you are late we wait 15 minutes. The copyright stays with the studio; you may use your pictures for "
             "anything about yourself and your work."
         ),

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client as Browser
 from django.utils import timezone
 
-from bookings import charges, invoices, payments, shares
+from bookings import charges, invoices, payments, policy, shares
 from bookings.models import BookingExtra, DiscountCode, Invoice, Refund, Shoot, TaxRate, Voucher
 from bookings.statuses import BookingStatus, RefundStatus
 from studio import credentials
@@ -62,6 +62,24 @@ def deed(desk, booking, verb, **typed):
 
 
 # --- booking ------------------------------------------------------------------------------------------------
+
+
+def test_the_conditions_say_the_tiers_that_are_computed(place, now, desk, monkeypatch) -> None:
+    booking = book(place, now, status=BookingStatus.HELD)
+    browser = Browser()
+    session = browser.session
+    session["holds"] = [booking.public_id]
+    session.save()
+    stricter = policy.Policy(tiers=(policy.Tier(96, 100), policy.Tier(12, 30)), free_moves=2, move_hours=60)
+    words = policy.in_words(stricter)
+    monkeypatch.setattr(policy.in_words, "__defaults__", (stricter,))
+    for page in (browser.get(f"/hold/{booking.public_id}/"), desk.get("/desk/studio/")):
+        assert all(sentence in page.text for sentence in words)
+    for at_least, percent in ((96, 100), (12, 30)):
+        begins = now + timedelta(hours=at_least)
+        assert policy.refund_percent(starts_at=begins, at=now, policy=stricter) == percent
+        assert any(f"{at_least} hours" in sentence for sentence in words)
+    assert "2 times" in words[0] and "60 hours" in words[0]
 
 
 def test_a_code_on_the_details_page_keeps_what_was_typed(place, now) -> None:
