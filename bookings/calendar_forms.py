@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from bookings.by_phone import Paying
+from bookings.forms import DayField
 from bookings.models import Resource
 from bookings.timeline import instant
 from studio.models import Location
@@ -15,10 +16,8 @@ from studio.models import Location
 WEEKDAYS = [_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday")]
 
 
-def date_field(label: Any = _("Day"), **more: Any) -> forms.DateField:
-    return forms.DateField(
-        label=label, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **more
-    )
+def date_field(label: Any = _("Day"), **more: Any) -> DayField:
+    return DayField(label=label, **more)
 
 
 def time_field(label: Any, **more: Any) -> forms.TimeField:

@@ -232,6 +232,8 @@ def book(request: HttpRequest) -> HttpResponse:
         "override_reason": data.get("override_reason", ""),
         **_times(choice, kind, place, on, chosen, now=now),
     }
+    if other is not None and other.errors:
+        context["problem"] = next(iter(other.errors.values()))[0]
     return render(request, "bookings/desk_book.html", context, status=422 if form.errors else 200)
 
 

@@ -1,12 +1,12 @@
 """What clients and staff type. Shape is checked here; what is allowed is decided by the domain."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import PaymentMethod, SessionType
@@ -22,9 +22,29 @@ def instant_of(text: str) -> datetime | None:
     return found if found is not None and found.tzinfo is not None and _is_of_these_years(found) else None
 
 
-def _is_of_these_years(moment: datetime) -> bool:
+def day_or_none(text: str) -> date | None:
+    """A date as our own pages write it; None for everything else, and beyond ten years."""
+    try:
+        found = parse_date(text[:40])
+    except ValueError:
+        return None
+    return found if found is not None and _is_of_these_years(found) else None
+
+
+def _is_of_these_years(moment: date) -> bool:
     """Within ten years: arithmetic at the edges of the calendar overflows."""
     return abs(moment.year - timezone.now().year) <= 10
+
+
+class DayField(forms.DateField):
+    """A day of these years: what follows from it is computed, and the calendar's edges cannot be."""
+
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def validate(self, value: date | None) -> None:
+        super().validate(value)
+        if value is not None and not _is_of_these_years(value):
+            raise forms.ValidationError(_("That is too far away. Please give a day within ten years."))
 
 
 class ChoiceOfTime(forms.Form):
@@ -135,8 +155,8 @@ class DetailsForm(forms.Form):
 class WaitForm(forms.Form):
     """Which days somebody waits for, and who it is."""
 
-    first_on = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
-    last_on = forms.DateField(label=_("Until"), widget=forms.DateInput(attrs={"type": "date"}))
+    first_on = DayField(label=_("From"))
+    last_on = DayField(label=_("Until"))
     name = forms.CharField(
         label=_("Your name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
     )

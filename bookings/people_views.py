@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_time
+from django.utils.dateparse import parse_time
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from bookings import asking, away, calendar_feeds, closing, places, stand_ins
 from bookings.calendar_forms import WEEKDAYS, ClosureForm, FeedForm, LeaveForm, OtherHoursForm
 from bookings.calendar_views import actor_of, day_of, link, my_places, place_of
+from bookings.forms import day_or_none
 from bookings.models import Booking, Claim, Resource, ResourceDay, ResourceHours, ResourceKind
 from bookings.people import clean
 from bookings.refusals import Refused
@@ -211,17 +212,10 @@ def person_other(request: HttpRequest, public_id: str) -> HttpResponse:
 def person_back(request: HttpRequest, public_id: str) -> HttpResponse:
     """Take the exceptions of one date back."""
     resource = found_resource(public_id)
-    on = _date(request.POST.get("on", ""))
+    on = day_or_none(request.POST.get("on", ""))
     if on and away.back(resource_id=resource.pk, on=on, by=actor_of(request), now=timezone.now()):
         messages.success(request, _("As every week again."))
     return redirect("desk_person", public_id)
-
-
-def _date(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
 
 
 # --- calendars elsewhere ------------------------------------------------------------------------------------
@@ -275,8 +269,8 @@ def person_link(request: HttpRequest, public_id: str) -> HttpResponse:
 def away_today(request: HttpRequest, public_id: str) -> HttpResponse:
     """Somebody is away: who is affected, each with the next action."""
     resource, now = found_resource(public_id), timezone.now()
-    on = _date(request.GET.get("on", "")) or today_of(resource)
-    until = max(on, min(_date(request.GET.get("until", "")) or on, on + 366 * DAY))
+    on = day_or_none(request.GET.get("on", "")) or today_of(resource)
+    until = max(on, min(day_or_none(request.GET.get("until", "")) or on, on + 366 * DAY))
     if request.method == "POST":
         away.away(
             resource_id=resource.pk,

@@ -5,6 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -72,20 +73,13 @@ def _late_verb(request: HttpRequest, shoot: Shoot, zone: ZoneInfo, *, now: datet
     if request.POST.get("verb") == "shorter":
         found = late.make_shorter(shoot_id=shoot.pk, by=by, now=now)
         return _("Agreed: %(left)d minutes. The client has it in writing.") % {"left": found.left}
-    at = time_field("").clean(request.POST.get("at", "")) if _is_time(request.POST.get("at", "")) else None
-    if at is None:
-        raise Refused(_("Please give a time, such as 10:20."))
+    try:
+        at = time_field("").clean(request.POST.get("at", ""))
+    except ValidationError as error:
+        raise Refused(_("Please give a time, such as 10:20.")) from error
     on = shoot.booking.starts_at.astimezone(zone).date()
     late.expect(shoot_id=shoot.pk, expected_at=instant(zone, on, at), by=by, now=now)
     return _("Written down.")
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.strptime(text[:5], "%H:%M")  # noqa: DTZ007 — only its shape is asked
-    except ValueError:
-        return False
-    return True
 
 
 @staff(Role.PHOTOGRAPHER, at=places.of_booking)

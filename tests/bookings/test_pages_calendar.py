@@ -341,6 +341,35 @@ def test_booked_time_is_not_blocked_over(desk, crew, booked):
     assert block(desk, crew["photographer"], starts_at="15:00", ends_at="14:00").status_code == 422
 
 
+@pytest.mark.parametrize("edge", ["9999-12-31", "0001-01-01"])
+def test_the_edges_of_the_calendar_are_an_error_at_the_field(client, desk, place, crew, kind, booked, edge):
+    """Nothing can be computed from the last day there is: the form says so, and no page breaks."""
+    words = "That is too far away. Please give a day within ten years."
+    person = crew["photographer"]
+
+    def refused(page_name, *args, **form):
+        response = desk.post(reverse(page_name, args=args), form)
+        assert response.status_code == 422
+        return words in response.content.decode()
+
+    assert words in block(desk, person, on=edge).content.decode()
+    assert refused("desk_person_leave", person.public_id, first_on=edge)
+    assert refused("desk_person_leave", person.public_id, first_on="2035-11-20", last_on=edge)
+    hours = {"location": place.pk, "starts_at": "09:00", "ends_at": "10:00"}
+    assert refused("desk_person_other", person.public_id, on=edge, **hours)
+    shut = {"location": place.pk, "name": "Inventory", "repeats": "yearly"}
+    assert refused("desk_closures", on=edge, **shut)
+    assert refused("desk_closures", on="2035-11-20", until=edge, **shut)
+    assert refused("wait", "portrait", first_on=edge, last_on=edge)
+    for at in ("00:00", "23:59"):
+        moment = {"on": edge, "at": at}
+        assert words in page(desk, "desk_move", booked.public_id, **moment)
+        assert words in page(desk, "desk_book", session="portrait", **moment)
+    assert "Away" in page(desk, "desk_away", person.public_id, on=edge, until=edge)
+    assert desk.post(reverse("desk_person_back", args=[person.public_id]), {"on": edge}).status_code == 302
+    assert not ResourceDay.objects.exists() and not Closure.objects.exists() and not Busy.objects.exists()
+
+
 # --- people -------------------------------------------------------------------------------------------------
 
 
@@ -428,7 +457,12 @@ def test_late_says_what_is_left(desk, booked):
     assert "25 minutes late. What now?" in html and "A shorter session: 35 minutes" in html
     desk.post(address, {"verb": "shorter"})
     assert Message.objects.get(name="booking_shorter")
-    assert desk.post(address, {"verb": "expect", "at": "soon"}).status_code == 302
+    booked.shoots.update(expected_at=None)
+    for nonsense in ("soon", "", "10:20x", "10:20:99", "9" * 5000):
+        said = desk.post(address, {"verb": "expect", "at": nonsense}, follow=True).content.decode()
+        assert "Please give a time, such as 10:20." in said
+    assert desk.post(address, {"verb": "expect", "at": "10:20\0"}).status_code == 400
+    assert booked.shoots.get().expected_at is None
 
 
 def test_client_and_desk_read_until_when_the_place_is_held(client, desk, booked):
