@@ -164,6 +164,11 @@ class Enquiry:
             found.append(full_sentence())
         return found + _people(replace(board, full_dates=frozenset()), self.starts_at)
 
+    def at_any_minute(self) -> "Enquiry":
+        """The same question about a booking that stands: neither the grid nor notice, horizon and cap bind it."""
+        board = replace(self.frame, increment=1, earliest=self.now, latest=None)
+        return replace(self, frame=board)
+
     def day(self) -> Board:
         """The frame cut to the local date of the time asked for."""
         on = self.starts_at.astimezone(ZoneInfo(self.frame.zone)).date()

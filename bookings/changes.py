@@ -1,7 +1,8 @@
 """Other add-ons on a booking that stands: re-seated, repriced and told in one transaction, or nothing.
 
-The time before the camera stays if everybody is free for it; only the arrival moves. What was booked keeps the price of
-its day, what is new has today's. The difference is due, or goes back, by `charges.reprice`.
+The time before the camera stays if everybody is free for it; only the arrival moves. Whatever is left out can be: a
+booking that only gets shorter asks nobody for their time, and may begin at any minute. What was booked keeps the price
+of its day, what is new has today's. The difference is due, or goes back, by `charges.reprice`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from bookings import asking, availability, holds, lifecycle, messages, policy
@@ -17,7 +19,7 @@ from bookings.ledger import balance
 from bookings.models import AddOn, Booking, BookingAddOn, Claim
 from bookings.notes import note
 from bookings.refusals import NotNow, NotOffered, OtherAmount, SlotTaken, TooLate
-from bookings.seating import Slot
+from bookings.seating import Chain, Slot
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.taxes import taxes_of
 from bookings.timeline import MINUTE
@@ -81,9 +83,11 @@ def change_add_ons(
     cast = availability.cast_for(session_type=before.session_type, location=before.location, chosen=chosen)
     shoot = before.shoots.earliest("pk")
     wanted = starts_at or shoot.starts_at - cast.chain.shoot_begins * MINUTE
-    keeps_seats = cast.chain == holds.cast_of(before).chain and wanted == before.starts_at
-    leeway = holds.leeway_of(by, "")
-    asked = availability.enquire(cast, wanted, now=now, leeway=leeway, ignoring=before.pk)
+    was = holds.cast_of(before).chain
+    keeps_seats = _keeps_seats(before, was, cast.chain, wanted)
+    asked = availability.enquire(cast, wanted, now=now, leeway=holds.leeway_of(by, ""), ignoring=before.pk)
+    if starts_at is None and _is_less(before, chosen):
+        asked = asked.at_any_minute()  # nobody chose this start: it is where the rest of the booking begins
     if not keeps_seats and (broken := asked.rules_broken()):
         if starts_at is not None:
             raise NotOffered(broken[0])
@@ -101,7 +105,9 @@ def change_add_ons(
             slot = asked.slot()
             if slot is None:
                 return None
-        found = _write(booking, cast, chosen, slot, by=by, now=now)
+        elif booking.starts_at != before.starts_at or holds.cast_of(booking).chain != was:
+            raise SlotTaken(asked.nearby(), _cannot_keep())  # moved or changed at this very moment
+        found = _write(booking, cast, chosen, slot, was=was, by=by, now=now)
         if shown not in (None, (found.price, found.back)):
             raise OtherAmount(_("Meanwhile the price of this has changed. Please look once more."))
         return found
@@ -149,20 +155,59 @@ def _same(booking: Booking, chosen: Chosen) -> bool:
     return own == {add_on.pk: count for add_on, count in chosen}
 
 
+def _is_less(booking: Booking, chosen: Chosen) -> bool:
+    own = dict(booking.add_ons.values_list("add_on", "count"))
+    return all(count <= own.get(add_on.pk, 0) for add_on, count in chosen)
+
+
+def _keeps_seats(booking: Booking, was: Chain, chain: Chain, arrives_at: datetime) -> bool:
+    """Whether everybody who is still needed keeps their seat: each step begins when it did, with the same people, and
+    ends no later. What closed or who went away since then does not matter to a booking that only gets shorter.
+    """
+    before = {(step.purpose, step.is_shoot): step for step in was.steps}
+    seats = booking.claims.filter(is_active=True).values_list("purpose", "is_shoot")
+    if len(before) < len(was.steps) or not set(seats) <= before.keys():  # a name of two, or of another day
+        return False
+    return all(
+        (old := before.get((step.purpose, step.is_shoot))) is not None
+        and step.needs == old.needs
+        and step.from_arrival(arrives_at) == old.from_arrival(booking.starts_at)
+        and step.minutes <= old.minutes
+        for step in chain.steps
+    )
+
+
+def _shorten(booking: Booking, was: Chain, chain: Chain, *, by: Actor, now: datetime) -> None:
+    """Free the seats of steps that are gone and the end of those that became shorter; the others stay as they are."""
+    steps = {(step.purpose, step.is_shoot): step for step in chain.steps}
+    freed: set[int] = set()
+    for old in was.steps:
+        claims = booking.claims.filter(is_active=True, purpose=old.purpose, is_shoot=old.is_shoot)
+        new = steps.get((old.purpose, old.is_shoot))
+        if new is None:
+            freed |= set(claims.values_list("resource", flat=True))
+            claims.update(is_active=False)
+        elif less := (old.minutes - new.minutes) * MINUTE:
+            claims.update(ends_at=F("ends_at") - less, works_until=F("works_until") - less)
+    freed -= set(booking.claims.filter(is_active=True).values_list("resource", flat=True))
+    asking.withdraw(booking, by=by, now=now, resources=freed)
+
+
 def _write(
     booking: Booking,
     cast: availability.Cast,
     chosen: Chosen,
     slot: Slot | None,
     *,
+    was: Chain,
     by: Actor,
     now: datetime,
 ) -> Change:
-    """Rows, claims, times, price, history and mail of a locked booking. `slot` None: everybody keeps their seat."""
+    """Rows, claims, times, price, history and mail of a locked booking. `slot` None: whoever stays keeps their seat."""
     price_before, back_before = booking.price, balance(booking).refunded
     finals_before = booking.finals_included
     arrival_before, shoot = booking.starts_at, booking.shoots.earliest("pk")
-    arrives_at = slot.starts_at if slot else booking.starts_at
+    arrives_at = slot.starts_at if slot else shoot.starts_at - cast.chain.shoot_begins * MINUTE
     is_move = slot is not None and slot.shoot_starts_at != shoot.starts_at
     if is_move and by.kind == ActorKind.CLIENT and not lifecycle.may_move(booking, now=now):
         raise TooLate(_("The time itself can be moved once. Please ask us, we will find a way."))
@@ -172,6 +217,10 @@ def _write(
         holds.claim(booking, slot)
         booking.starts_at, booking.ends_at = slot.starts_at, slot.ends_at
         booking.shoots.update(starts_at=slot.shoot_starts_at, ends_at=slot.ends_at, expected_at=None)
+    else:
+        _shorten(booking, was, cast.chain, by=by, now=now)
+        booking.starts_at, booking.ends_at = arrives_at, arrives_at + cast.chain.minutes * MINUTE
+        booking.shoots.update(ends_at=booking.ends_at)
     booking.ics_sequence += 1
     booking.moved_count += is_move and by.kind == ActorKind.CLIENT
     booking.finals_included = booking.session_type.finals_included + sum(

@@ -6,10 +6,10 @@ import pytest
 
 from bookings import allowances, changes, charges
 from bookings.ledger import balance
-from bookings.models import Claim, CodeUse, DiscountCode, Placement, Refund
+from bookings.models import Claim, CodeUse, DiscountCode, Placement, Refund, SessionType
 from bookings.refusals import NotNow, NotOffered, SlotTaken, TooLate
 from studio.actors import Actor, ActorKind
-from studio.models import Message
+from studio.models import Closure, Message
 from tests import factories
 from tests.factories import NOW
 
@@ -87,6 +87,52 @@ def test_taking_it_off_gives_the_difference_back_once(booked, make_up):
     booked.refresh_from_db()
     assert (booked.starts_at, len(seats(booked))) == (TEN, 2)
     assert balance(booked).due == 0
+
+
+def test_what_is_finer_than_the_start_grid_can_be_left_out(place, crew, kind):
+    """Fifty minutes before a camera at ten to eleven: without them the client comes at ten to eleven, on no grid. The
+    studio's closure since then and its notice are no reason to keep somebody at make-up."""
+    long = factories.add_on(minutes=50)
+    kind.add_ons.add(long)
+    booked = factories.booking(session_type=kind, starts_at=TEN, add_ons={long: 1}, is_paid=True)
+    Closure.objects.create(location=place, on=TEN.date(), name="Inventory")
+    SessionType.objects.filter(pk=kind.pk).update(min_notice_hours=24 * 9)
+    before = seats(booked)
+    seen = changes.preview(booking_id=booked.pk, add_ons={}, by=ADA, now=NOW)
+    found = change(booked, {}, shown=(seen.price, seen.back))
+    booked.refresh_from_db()
+    assert (found.price, found.back) == (18000, 9000)
+    assert (booked.starts_at, booked.ends_at) == (TEN + timedelta(minutes=50), TEN + timedelta(minutes=110))
+    assert booked.shoots.get().starts_at == booked.starts_at and booked.moved_count == 0
+    assert seats(booked) < before and len(seats(booked)) == 2
+    with pytest.raises(SlotTaken):  # to have it again is to be booked again
+        change(booked, {long.pk: 1})
+
+
+def test_a_longer_session_becomes_shorter_in_its_own_seats(kind, crew):
+    outfit = factories.add_on(minutes=20, placement=Placement.LENGTHENS, needs=(), max_count=3)
+    kind.add_ons.add(outfit)
+    booked = factories.booking(session_type=kind, starts_at=TEN, add_ons={outfit: 2}, is_paid=True)
+    change(booked, {outfit.pk: 1})
+    booked.refresh_from_db()
+    assert booked.ends_at == booked.shoots.get().ends_at == TEN + timedelta(minutes=80)
+    ends = set(Claim.objects.filter(booking=booked, is_active=True).values_list("works_until", "ends_at"))
+    assert ends == {(TEN + timedelta(minutes=80), TEN + timedelta(minutes=95))}
+
+
+def test_what_comes_later_once_something_is_left_out_still_needs_its_people(kind, crew):
+    """The hair was done before the make-up: without make-up it is done later, if she is there then."""
+    first, then = factories.add_on(minutes=20, position=1), factories.add_on(minutes=25, position=2)
+    kind.add_ons.add(first, then)
+    booked = factories.booking(session_type=kind, starts_at=TEN, add_ons={first: 1, then: 1}, is_paid=True)
+    gone = crew["make-up-artist"].days.create(on=TEN.date())
+    with pytest.raises(SlotTaken):
+        change(booked, {first.pk: 1})
+    gone.delete()
+    change(booked, {first.pk: 1})
+    booked.refresh_from_db()
+    assert booked.starts_at == TEN + timedelta(minutes=25)
+    assert booked.shoots.get().starts_at == TEN + timedelta(minutes=45)
 
 
 def with_code(booking, **worth):
