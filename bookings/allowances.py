@@ -9,11 +9,14 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, Sum
+from django.utils.translation import gettext as _
 
 from bookings.charges import change_price, settle_surplus
 from bookings.ledger import balance
 from bookings.models import Booking, Payment, PaymentMethod
+from bookings.notes import note
 from studio.actors import Actor
+from studio.templatetags.studio_tags import money
 
 
 @transaction.atomic
@@ -40,6 +43,23 @@ def take_off(
     change_price(booking, now=now)
     back = settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
     return amount, back
+
+
+def forgive(booking: Booking, *, was_due: int, reason: str, once: str, by: Actor, now: datetime) -> int:
+    """Take off the price what money that went back outside our rules has opened again: nobody asks the client for it.
+
+    `was_due` is what was open before. Call it with the Booking locked. Returns what came off.
+    """
+    opened = balance(booking).due - was_due
+    if opened <= 0:
+        return 0
+    take_off(booking_id=booking.pk, amount=opened, reason=reason, once=once, by=by, now=now)
+    words = _("%(reason)s: %(amount)s comes off the price.") % {
+        "reason": reason,
+        "amount": money(opened, booking.currency),
+    }
+    note(booking, "given_back", words, by=by, now=now)
+    return opened
 
 
 BY_ITSELF = (PaymentMethod.STRIPE, PaymentMethod.VOUCHER)  # what goes back without a person

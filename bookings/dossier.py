@@ -21,6 +21,7 @@ from bookings.models import (
     Client,
     CodeUse,
     Consent,
+    Dispute,
     Invoice,
     Payment,
     Refund,
@@ -72,6 +73,7 @@ def sections(client: Client) -> Iterator[tuple[str, Iterable[Row]]]:
     yield "messages", map(_without_links, _rows(messages_of(client), *MESSAGE))
     yield "payments", _rows(Payment.objects.filter(payer=client), *PAYMENT)
     yield "refunds", _rows(Refund.objects.filter(payment__payer=client), *REFUND)
+    yield "disputes", _rows(Dispute.objects.filter(payment__payer=client), *DISPUTE)
     yield "extras", _rows(BookingExtra.objects.filter(booking__in=paid), *EXTRA)
     yield "codes_used", _rows(CodeUse.objects.filter(booking__in=paid), *CODE)
     yield "invoices", _rows(Invoice.objects.filter(booking__in=paid), *INVOICE)
@@ -201,6 +203,7 @@ MESSAGE = (
 )
 PAYMENT = ("public_id", "method", "amount", "currency", "received_at", "gateway_id")
 REFUND = ("payment__public_id", "amount", "status", "reason", "created_at", "done_at")
+DISPUTE = ("payment__public_id", "amount", "currency", "reason", "status", "opened_at", "ended_at")
 EXTRA = ("booking__public_id", "kind", "label", "count", "amount", "total", "status", "created_at")
 CODE = ("booking__public_id", "code__code", "used_at", "released_at")
 INVOICE = (

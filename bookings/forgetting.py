@@ -27,6 +27,7 @@ from bookings.models import (
     Client,
     CodeUse,
     Consent,
+    Dispute,
     Invoice,
     Payment,
     Refund,
@@ -40,6 +41,7 @@ from bookings.statuses import (
     ACTIVE_BOOKING,
     BookingStatus,
     CheckoutStatus,
+    DisputeStatus,
     ExtraStatus,
     RefundStatus,
     ShootStatus,
@@ -124,6 +126,9 @@ def _open_money(client: Client) -> Iterator[str]:
     for refund in refunds.select_related("payment").order_by("pk"):
         amount = money(refund.amount, refund.payment.currency)
         yield _("%(amount)s still has to go back to them. Send it first.") % {"amount": amount}
+    for dispute in Dispute.objects.filter(payment__payer=client, status=DisputeStatus.OPEN).order_by("pk"):
+        amount = money(dispute.amount, dispute.currency)
+        yield _("Their bank has not decided about %(amount)s yet. Wait for its answer.") % {"amount": amount}
     mine = Q(booking__payer=client) | Q(voucher__buyer=client) | Q(extra__booking__payer=client)
     if Checkout.objects.filter(mine, status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN]).exists():
         yield _("A payment page of theirs is open. It closes by itself within the hour.")

@@ -115,8 +115,12 @@ def vouchers_and_codes(now: datetime) -> Iterator[str]:
         back = Refund.objects.filter(payment__voucher=voucher).aggregate(all=Sum("amount"))["all"] or 0
         if voucher.spent != spent - back:
             yield f"voucher {voucher.public_id}: {voucher.spent} spent, its payments say {spent - back}"
-        paid = voucher.allocations.aggregate(all=Sum("amount"))["all"] or 0
-        wanted = voucher.amount if voucher.buyer_id and voucher.status == VoucherStatus.ISSUED else 0
+        is_sold = voucher.buyer_id and voucher.status == VoucherStatus.ISSUED
+        money = voucher.allocations.all()
+        if is_sold:  # a bank can take back what was spent already
+            money = money.filter(Q(refund=None) | Q(refund__dispute=None))
+        paid = money.aggregate(all=Sum("amount"))["all"] or 0
+        wanted = voucher.amount if is_sold else 0
         if paid != wanted:
             yield f"voucher {voucher.public_id}: {paid} was paid for it, {wanted} expected"
     uses = Count("uses", filter=Q(uses__released_at=None))
@@ -156,11 +160,13 @@ def money_stripe_sees_otherwise(now: datetime) -> Iterator[str]:
     try:
         theirs = gateway.list_payments(oldest - timedelta(days=1))
         back = gateway.list_refunds(created_after=oldest - timedelta(days=1))
+        disputes = gateway.list_disputes(created_after=oldest - timedelta(days=1))
     except gateway.GatewayError as error:
         yield f"Stripe could not be asked: {error.sentence}"
         return
     yield from _payments_apart(ours, theirs, now)
     yield from _refunds_apart(back, now)
+    yield from _disputes_apart(disputes, now)
 
 
 def _payments_apart(
@@ -177,7 +183,7 @@ def _payments_apart(
 
 
 def _refunds_apart(theirs: list[gateway.Refund], now: datetime) -> Iterator[str]:
-    done = Refund.objects.filter(status=RefundStatus.DONE, payment__method=PaymentMethod.STRIPE)
+    done = Refund.objects.filter(status=RefundStatus.DONE, payment__method=PaymentMethod.STRIPE, dispute=None)
     ours = dict(done.values_list("gateway_id", "amount"))
     known = {found.id: found.amount for found in theirs if found.status in ("succeeded", "pending")}
     paid_here = set(Payment.objects.values_list("gateway_id", flat=True))
@@ -188,3 +194,18 @@ def _refunds_apart(theirs: list[gateway.Refund], now: datetime) -> Iterator[str]
         is_ours = found.payment_intent in paid_here and found.created_at < now - SETTLING
         if is_ours and found.id in known and found.id not in ours:
             yield f"refund {found.id}: {found.amount} at Stripe, nothing with us"
+
+
+def _disputes_apart(theirs: list[gateway.Dispute], now: datetime) -> Iterator[str]:
+    """What banks took back for good is in our ledger, and nothing else is written down as taken."""
+    lost = Refund.objects.filter(status=RefundStatus.DONE, dispute__isnull=False)
+    ours = dict(lost.values_list("dispute__gateway_id").annotate(sum=Sum("amount")))
+    known = {found.id: found.amount for found in theirs if found.status == "lost"}
+    paid_here = set(Payment.objects.values_list("gateway_id", flat=True))
+    for gateway_id, amount in ours.items():
+        if known.get(gateway_id) != amount:
+            yield f"dispute {gateway_id}: {amount} with us, {known.get(gateway_id)} lost at Stripe"
+    for found in theirs:
+        is_ours = found.payment_intent in paid_here and found.created_at < now - SETTLING
+        if is_ours and found.id in known and found.id not in ours:
+            yield f"dispute {found.id}: {found.amount} lost at Stripe, nothing with us"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q, Sum
 from django.utils.translation import gettext as _
 
-from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Voucher
+from bookings.models import Allocation, Booking, Checkout, Dispute, Payment, PaymentMethod, Refund, Voucher
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, RefundStatus
 from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
@@ -169,6 +169,7 @@ def write_refund(
     now: datetime,
     status: RefundStatus = RefundStatus.DUE,
     gateway_id: str | None = None,
+    dispute: Dispute | None = None,
 ) -> Refund:
     """Write money that goes back, allocated in full to what it was paid for."""
     if payment.voucher_id is not None:
@@ -182,6 +183,7 @@ def write_refund(
             reason=reason[:200],
             once=once,
             gateway_id=gateway_id,
+            dispute=dispute,
             created_at=now,
             done_at=now if status == RefundStatus.DONE else None,
             next_try_at=now,

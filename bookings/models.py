@@ -32,10 +32,13 @@ from bookings.paper_models import ThreadEntry as ThreadEntry
 from bookings.statuses import (
     BOOKING_MOVES,
     CHECKOUT_MOVES,
+    DISPUTE_MOVES,
+    DISPUTE_REASONS,
     REFUND_MOVES,
     SHOOT_MOVES,
     BookingStatus,
     CheckoutStatus,
+    DisputeStatus,
     RefundStatus,
     ShootStatus,
 )
@@ -646,6 +649,37 @@ class Payment(models.Model):
         return f"{self.amount} {self.currency} {self.method}"
 
 
+class Dispute(HasStatus):
+    """A payment the client asked their bank to take back, as Stripe has it. The studio answers at Stripe."""
+
+    gateway_id = models.CharField(max_length=255, unique=True)
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="disputes")
+    amount = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=40, help_text="Stripe's word for it")
+    status = models.CharField(max_length=20, choices=DisputeStatus, default=DisputeStatus.OPEN)
+    is_inquiry = models.BooleanField(help_text="the bank only asks; the money is still here")
+    is_answered = models.BooleanField(help_text="nothing is to be done by the studio just now")
+    answer_by = models.DateTimeField(null=True, help_text="Stripe's deadline")
+    opened_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    moves = DISPUTE_MOVES
+
+    def __str__(self) -> str:
+        return f"{self.gateway_id} of {self.payment}"
+
+    @property
+    def reason_in_words(self) -> str:
+        """Why, as the client's bank passed it on."""
+        return str(DISPUTE_REASONS.get(self.reason) or _("the bank gave no reason"))
+
+    @property
+    def booking(self) -> Booking | None:
+        """What was paid for; None where it was a voucher."""
+        return Booking.objects.filter(allocations__payment=self.payment_id).select_related("location").first()
+
+
 class Refund(HasStatus):
     """Money that goes back, to the payment it came from. The row and its key exist before Stripe is called."""
 
@@ -658,6 +692,13 @@ class Refund(HasStatus):
         max_length=120, unique=True, help_text="one refund per reason; also the idempotency key"
     )
     gateway_id = models.CharField(max_length=255, unique=True, null=True)
+    dispute = models.ForeignKey(
+        Dispute,
+        models.PROTECT,
+        null=True,
+        related_name="refunds",
+        help_text="the bank took it, nobody sent it",
+    )
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings import desk_papers as desk_papers  # registers the thread, the answers and the signatures
 from bookings import places
-from bookings.models import Allocation, Booking, BusyFeed, PaymentMethod, Shoot
+from bookings.models import Allocation, Booking, BusyFeed, Dispute, PaymentMethod, Shoot
 from bookings.places import FRONT
-from bookings.statuses import AskStatus, BookingStatus, RefundStatus
+from bookings.statuses import AskStatus, BookingStatus, DisputeStatus, RefundStatus
 from studio import desk
 from studio.access import ABOUT
 from studio.accounts import roles_of
@@ -124,6 +124,10 @@ def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
         "by_hand": list(money.filter(by_hand)[:10]),
         "refunds": list(money.filter(refund__status=RefundStatus.FAILED)[:10]),
     }
+    at_stripe = Dispute.objects.filter(
+        places.mine(request, f"payment__allocations__{BOOKED}"), status=DisputeStatus.OPEN, is_answered=False
+    )
+    found["disputes"] = list(at_stripe.select_related("payment__payer").order_by("answer_by", "pk")[:10])
     if places.is_everywhere(request):  # mails, calendars and payment events are of the whole studio
         found |= {
             "mails": list(Message.objects.filter(status=MessageStatus.FAILED).order_by("-pk")[:10]),

@@ -23,7 +23,6 @@ from bookings.boards import has_room_on
 from bookings.checkout import adopt, recover
 from bookings.ledger import Balance, balance, refund_booking, write_payment, write_refund
 from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot, Voucher
-from bookings.notes import note
 from bookings.refusals import NotNow
 from bookings.statuses import (
     ACTIVE_BOOKING,
@@ -37,7 +36,6 @@ from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.happenings import tell
 from studio.models import StatusChange
-from studio.templatetags.studio_tags import money
 from studio.transitions import move, move_where
 
 __all__ = ["Balance", "balance", "reconcile", "record_by_staff", "send_next_refund", "settle_checkout"]
@@ -389,7 +387,7 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
         payment = Payment.objects.filter(gateway_id=found.payment_intent).first()
         if payment is None:
             return
-        paid_for = _locked_target(payment)
+        paid_for = locked_target(payment)
         named = Q(gateway_id=found.id) | Q(once=found.metadata.get("once", ""), gateway_id=None)
         ours = Refund.objects.select_for_update(of=("self",)).filter(named, payment=payment).first()
         if found.status in GIVEN_BACK:
@@ -417,30 +415,24 @@ def _given_by_hand(
     """Write down what the studio gave back in Stripe's dashboard. It is a gift: what would be open again by it comes
     off the price, so that nobody asks the client for it. Meant otherwise, it is put on the bill again as an extra."""
     was_due = balance(paid_for).due if isinstance(paid_for, Booking) else 0
+    reason, once = _("Given back at Stripe"), f"stripe:{found.id}"
     write_refund(
         paid_for,
         payment,
         found.amount,
-        reason=_("Given back at Stripe"),
-        once=f"stripe:{found.id}",
+        reason=reason,
+        once=once,
         by=STRIPE,
         now=now,
         status=RefundStatus.DONE,
         gateway_id=found.id,
     )
-    if not isinstance(paid_for, Booking) or (opened := balance(paid_for).due - was_due) <= 0:
-        return
-    reason = _("Given back at Stripe")
-    allowances.take_off(
-        booking_id=paid_for.pk, amount=opened, reason=reason, once=f"stripe:{found.id}", by=STRIPE, now=now
-    )
-    words = _("%(amount)s was given back at Stripe, and comes off the price.") % {
-        "amount": money(opened, paid_for.currency)
-    }
-    note(paid_for, "given_back", words, by=STRIPE, now=now)
+    if isinstance(paid_for, Booking):
+        allowances.forgive(paid_for, was_due=was_due, reason=reason, once=once, by=STRIPE, now=now)
 
 
-def _locked_target(payment: Payment) -> Booking | Voucher:
+def locked_target(payment: Payment) -> Booking | Voucher:
+    """What a payment was for, locked."""
     allocation = Allocation.objects.get(payment=payment)
     if allocation.booking_id is not None:
         return Booking.objects.select_for_update(of=("self",)).get(pk=allocation.booking_id)
@@ -462,17 +454,18 @@ def reconcile(*, now: datetime) -> int:
     recover(now=now)
     try:
         for checkout in Checkout.objects.filter(status=CheckoutStatus.OPEN).order_by("pk"):
-            _guarded(partial(settle_checkout, checkout_id=checkout.pk, now=now), f"checkout {checkout.pk}")
+            guarded(partial(settle_checkout, checkout_id=checkout.pk, now=now), f"checkout {checkout.pk}")
         for session in gateway.list_checkouts(now - LOOK_BACK):
-            _guarded(partial(_find_page, session, now=now), f"session {session.id}")
+            guarded(partial(_find_page, session, now=now), f"session {session.id}")
         for found in gateway.list_refunds(created_after=now - LOOK_BACK):
-            _guarded(partial(note_refund, found, now=now), f"refund {found.id}")
+            guarded(partial(note_refund, found, now=now), f"refund {found.id}")
     except gateway.GatewayUnavailable as error:
         log.warning("Reconciling ended early: %s", error)
     return Checkout.objects.filter(status=CheckoutStatus.PAID).count() - before
 
 
-def _guarded(call: Callable[[], object], what: str) -> None:
+def guarded(call: Callable[[], object], what: str) -> None:
+    """One thing of a round: what goes wrong with it is logged, unless Stripe does not answer at all."""
     try:
         call()
     except gateway.GatewayUnavailable:

@@ -94,6 +94,9 @@ NOTED = {
     "offer_change": _("Another time was offered"),
     "late": _("Late"),
     "reshoot": _("Reshoot booked"),
+    "given_back": _("Given back"),
+    "disputed": _("Payment disputed"),
+    "dispute_ended": _("Dispute ended"),
 }
 
 

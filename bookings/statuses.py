@@ -64,6 +64,37 @@ CHECKOUT_MOVES = moves(
 )
 
 
+class DisputeStatus(models.TextChoices):
+    OPEN = "open", _("Open")
+    WON = "won", _("Decided for the studio")
+    LOST = "lost", _("Decided for the client")
+    CLOSED = "closed", _("Closed, nothing was taken")
+
+
+DS = DisputeStatus
+DISPUTE_MOVES = moves(
+    win=({DS.OPEN}, DS.WON, "ended_at"),
+    lose=({DS.OPEN}, DS.LOST, "ended_at"),
+    close=({DS.OPEN}, DS.CLOSED, "ended_at"),
+)
+
+
+DISPUTE_REASONS = {
+    "bank_cannot_process": _("the bank could not process the payment"),
+    "credit_not_processed": _("they say a refund was promised and did not come"),
+    "customer_initiated": _("they asked their bank to take the payment back"),
+    "debit_not_authorized": _("they say they did not allow the debit"),
+    "duplicate": _("they say they were charged twice"),
+    "fraudulent": _("they say the payment was not made by them"),
+    "incorrect_account_details": _("the account details were wrong"),
+    "insufficient_funds": _("there was not enough money on the account"),
+    "product_not_received": _("they say they did not get what they paid for"),
+    "product_unacceptable": _("they say what they got is not what was agreed"),
+    "subscription_canceled": _("they say they had cancelled"),
+    "unrecognized": _("they do not recognise the payment"),
+}
+
+
 class RefundStatus(models.TextChoices):
     DUE = "due", _("To be sent")
     DONE = "done", _("Sent back")

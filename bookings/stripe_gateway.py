@@ -117,6 +117,30 @@ class Refund:
 
 
 @dataclass(frozen=True)
+class Dispute:
+    """A payment whose client asked their bank for the money back."""
+
+    id: str
+    status: str  # needs_response, under_review, won, lost; for an inquiry warning_needs_response, …, warning_closed
+    amount: int
+    currency: str
+    payment_intent: str
+    reason: str
+    answer_by: datetime | None
+    created_at: datetime
+
+    @property
+    def is_inquiry(self) -> bool:
+        """The bank only asks; it has not taken the money."""
+        return self.status.startswith("warning_")
+
+    @property
+    def needs_answer(self) -> bool:
+        """Stripe waits for the studio."""
+        return self.status in ("needs_response", "warning_needs_response")
+
+
+@dataclass(frozen=True)
 class Payment:
     """What Stripe's own list says came in for one PaymentIntent."""
 
@@ -267,6 +291,25 @@ def list_refunds(*, payment_intent: str | None = None, created_after: datetime |
         return [_refund(found) for found in client.v1.refunds.list(params=params).auto_paging_iter()]
 
 
+def fetch_dispute(dispute_id: str) -> Dispute:
+    """The dispute as it is now."""
+    with _speaking() as client:
+        return _dispute(client.v1.disputes.retrieve(dispute_id, params={"expand": ["charge"]}))
+
+
+def list_disputes(*, created_after: datetime) -> list[Dispute]:
+    """Every dispute since an instant, newest first, whatever became of it."""
+    with _speaking() as client:
+        page = client.v1.disputes.list(
+            params={
+                "created": {"gte": int(created_after.timestamp())},
+                "limit": 100,
+                "expand": ["data.charge"],
+            }
+        )
+        return [_dispute(found) for found in page.auto_paging_iter()]
+
+
 def list_payments(created_after: datetime) -> list[Payment]:
     """Stripe's own list of PaymentIntents since an instant, newest first: what our ledger must equal."""
     with _speaking() as client:
@@ -358,6 +401,9 @@ def _sentence(code: str) -> str:
     sentences = {
         "refund_too_large": _("More cannot be given back than was paid."),
         "charge_already_refunded": _("This payment has already been given back in full."),
+        "charge_disputed": _(
+            "The client's bank has taken this payment; nothing can be given back meanwhile."
+        ),
         "amount_too_small": _("The amount is too small to be paid online."),
         "amount_too_large": _("The amount is too large to be paid online in one payment."),
         "email_invalid": _("The e-mail address is not accepted by the payment service."),
@@ -398,6 +444,22 @@ def _refund(found: stripe.Refund) -> Refund:
         reason=found.reason or "",
         failure_reason=getattr(found, "failure_reason", None) or "",
         metadata=_plain(found.metadata),
+        created_at=_instant(found.created),
+    )
+
+
+def _dispute(found: stripe.Dispute) -> Dispute:
+    _same_mode(found.livemode)
+    intent = found.payment_intent or getattr(found.charge, "payment_intent", None)
+    due_by = found.evidence_details.due_by
+    return Dispute(
+        id=found.id,
+        status=found.status,
+        amount=found.amount,
+        currency=found.currency,
+        payment_intent=_id_of(intent),
+        reason=found.reason,
+        answer_by=_instant(due_by) if due_by else None,
         created_at=_instant(found.created),
     )
 

@@ -11,6 +11,7 @@ from bookings import (
     calendar_feeds,
     call_sheets,
     checkout,
+    disputes,
     holds,
     invoices,
     lifecycle,
@@ -117,4 +118,5 @@ def reconcile() -> None:
     with only_one("bookings.reconcile") as mine:
         if mine:
             payments.reconcile(now=now)
+            disputes.look_again(now=now)
             Heartbeat.objects.update_or_create(name="bookings.reconcile", defaults={"beat_at": now})

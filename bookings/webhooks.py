@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from bookings import payments
+from bookings import disputes, payments
 from bookings import stripe_gateway as gateway
 from bookings.models import Checkout
 from studio.background import ring_on_commit
@@ -77,3 +77,5 @@ def _handle(event: WebhookEvent, *, now: datetime) -> None:
             payments.settle(checkout, session, now=now)
     elif event.kind.startswith("refund.") or event.kind == "charge.refund.updated":
         payments.sync_refund(gateway_id=event.object_id, now=now)
+    elif event.kind.startswith("charge.dispute."):
+        disputes.sync(gateway_id=event.object_id, now=now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import catalog, checkout, payments, refunds
+from . import catalog, checkout, disputes, payments, refunds
 from .engine import Call, Endpoint, Engine
 from .errors import Json, StripeFault, bad_param
 from .forms import decode_form
@@ -108,6 +108,13 @@ ROUTES: list[Route] = [
         retrieve=refunds.retrieve_refund,
         update=refunds.update_refund,
     ),
+    *_resource(
+        "/v1/disputes",
+        "Dispute",
+        list=disputes.list_disputes,
+        retrieve=disputes.retrieve_dispute,
+    ),
+    _route("POST", "/v1/disputes/:id/close", "DisputeCloseParams", disputes.close_dispute),
     *_resource(
         "/v1/balance_transactions",
         "BalanceTransaction",
@@ -389,6 +396,7 @@ EXPANDABLE: dict[str, dict[str, str]] = {  # object → field → kind of the ob
         "payment_intent": "payment_intent",
         "failure_balance_transaction": "balance_transaction",
     },
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
     "refund": {
         "charge": "charge",
         "payment_intent": "payment_intent",
@@ -434,9 +442,8 @@ def _fill(engine: Engine, here: Json, name: str, whole: str) -> None:
     elif (kind, name) == ("balance_transaction", "source"):
         source = here["source"]
         if isinstance(source, str):
-            here[name] = snapshot(
-                engine.need("refund" if source.startswith("re_") else "charge", source).body
-            )
+            kind = {"re": "refund", "dp": "dispute"}.get(source[:2], "charge")
+            here[name] = snapshot(engine.need(kind, source).body)
     elif not isinstance(here.get(name), dict | list):
         raise _cannot_expand(whole)
 

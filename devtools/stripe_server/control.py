@@ -79,6 +79,24 @@ class StripeControl:
         """Press a button of the payment page: success, declined, slow, slow_fails. {goes_to, problem}."""
         return self._call("pay", session=session_id, choice=choice, email=email)
 
+    def dispute(
+        self,
+        payment_intent: str,
+        *,
+        reason: str = "fraudulent",
+        amount: int | None = None,
+        is_inquiry: bool = False,
+    ) -> str:
+        """The client asks their bank for the money back; an inquiry leaves it where it is. The dispute's id."""
+        made: str = self._call(
+            "dispute", payment_intent=payment_intent, reason=reason, amount=amount, is_inquiry=is_inquiry
+        )["id"]
+        return made
+
+    def dispute_becomes(self, dispute_id: str, status: str) -> None:
+        """Move it on (`under_review`, `needs_response`) or end it (`won`, `lost`, `warning_closed`)."""
+        self._call("dispute_becomes", dispute=dispute_id, status=status)
+
     def advance(self, seconds: float) -> None:
         """Move the server's clock forward (sessions expire, slow payments end, keys are forgotten)."""
         self._call("advance", seconds=seconds)

@@ -12,6 +12,7 @@ _SHAPES = {  # kind → (prefix, random letters)
     "charge": ("ch_3", 23),
     "balance_transaction": ("txn_3", 23),
     "refund": ("re_3", 23),
+    "dispute": ("dp_1", 23),
     "event": ("evt_1", 23),
     "payment_method": ("pm_1", 23),
     "customer": ("cus_", 14),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import page, timers
+from . import disputes, page, timers
 from .courier import Courier
 from .engine import Engine, WebhookManners
 from .errors import Json, StripeFault
@@ -93,6 +93,28 @@ def _pay(stage: Backstage, session: str, choice: str = "success", email: str = "
             engine.store.commit()
 
 
+def _dispute(
+    stage: Backstage,
+    payment_intent: str,
+    reason: str = "fraudulent",
+    amount: int | None = None,
+    is_inquiry: bool = False,
+) -> Json:
+    with stage.engine.store.lock:
+        row = disputes.open_dispute(
+            stage.engine, payment_intent, reason=reason, amount=amount, is_inquiry=is_inquiry
+        )
+        stage.engine.store.commit()
+        return {"id": row.id}
+
+
+def _dispute_becomes(stage: Backstage, dispute: str, status: str) -> Json:
+    with stage.engine.store.lock:
+        disputes.become(stage.engine, dispute, status)
+        stage.engine.store.commit()
+        return {}
+
+
 def _advance(stage: Backstage, seconds: float) -> Json:
     with stage.engine.store.lock:
         stage.engine.store.advance(seconds)
@@ -118,6 +140,8 @@ _PATHS: dict[str, Callable[..., Json]] = {
     "/_test/deliveries": _deliveries,
     "/_test/requests": _requests,
     "/_test/pay": _pay,
+    "/_test/dispute": _dispute,
+    "/_test/dispute_becomes": _dispute_becomes,
     "/_test/advance": _advance,
     "/_test/reset": _reset,
 }

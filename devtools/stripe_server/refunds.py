@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import shapes
+from . import disputes, shapes
 from .engine import Call, Engine, list_rows, merge_metadata, money
 from .errors import Json, StripeFault, bad_param, missing_param, not_built
 from .ids import new_id
@@ -20,7 +20,7 @@ def create_refund(call: Call) -> Json:
         if name not in _KNOWN:
             raise not_built(name)
     charge = _charge_of(call)
-    amount = _amount_of(charge, params)
+    amount = _amount_of(call, charge)
     reason = params.get("reason") or None
     if reason is not None and reason not in _REASONS:
         raise bad_param(
@@ -47,13 +47,17 @@ def _charge_of(call: Call) -> Row:
     return charge
 
 
-def _amount_of(charge: Row, params: Json) -> int:
-    body = charge.body
+def _amount_of(call: Call, charge: Row) -> int:
+    body, params = charge.body, call.params
     left: int = body["amount"] - body["amount_refunded"]
     if body["status"] != "succeeded":
         raise StripeFault(f"Charge {charge.id} was not successful and cannot be refunded.", param="charge")
     if left == 0:
         raise StripeFault(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
+    if disputes.is_taken(call.engine, charge.id):
+        raise StripeFault(
+            f"Charge {charge.id} has been charged back; cannot issue a refund.", code="charge_disputed"
+        )
     amount: int = params.get("amount", left)
     if amount < 1:
         raise bad_param(

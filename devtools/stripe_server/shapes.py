@@ -308,6 +308,78 @@ def refund(
     }
 
 
+def dispute(
+    dispute_id: str, *, created: int, amount: int, charge: Json, reason: str, is_inquiry: bool
+) -> Json:
+    """A payment the client asked their bank to take back; nobody has answered yet."""
+    brand = charge["payment_method_details"].get("card", {}).get("brand", "visa")
+    return {
+        "id": dispute_id,
+        "object": "dispute",
+        "amount": amount,
+        "balance_transactions": [],
+        "charge": charge["id"],
+        "created": created,
+        "currency": charge["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": {**dict.fromkeys(_EVIDENCE), "enhanced_evidence": {}},
+        "evidence_details": {
+            "due_by": created + 9 * 86400,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+            "submission_method": "not_submitted",
+        },
+        "is_charge_refundable": is_inquiry,
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": charge["payment_intent"],
+        "payment_method_details": {
+            "card": {
+                "brand": brand,
+                "case_type": "inquiry" if is_inquiry else "chargeback",
+                "network": brand,
+                "network_reason_code": "10.4",
+            },
+            "type": "card",
+        },
+        "reason": reason,
+        "status": "warning_needs_response" if is_inquiry else "needs_response",
+    }
+
+
+_EVIDENCE = (
+    "access_activity_log",
+    "billing_address",
+    "cancellation_policy",
+    "cancellation_policy_disclosure",
+    "cancellation_rebuttal",
+    "customer_communication",
+    "customer_email_address",
+    "customer_name",
+    "customer_purchase_ip",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "duplicate_charge_explanation",
+    "duplicate_charge_id",
+    "product_description",
+    "receipt",
+    "refund_policy",
+    "refund_policy_disclosure",
+    "refund_refusal_explanation",
+    "service_date",
+    "service_documentation",
+    "shipping_address",
+    "shipping_carrier",
+    "shipping_date",
+    "shipping_documentation",
+    "shipping_tracking_number",
+    "uncategorized_file",
+    "uncategorized_text",
+)
+
+
 def balance_transaction(txn_id: str, *, created: int, amount: int, fee: int, kind: str, source: Json) -> Json:
     """A movement of the account's balance. `amount` is negative for money that leaves."""
     fee_line = {

@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from bookings import charges, checkout, holds, invariants, lifecycle, payments, vouchers, webhooks
+from bookings import charges, checkout, disputes, holds, invariants, lifecycle, payments, vouchers, webhooks
 from bookings import stripe_gateway as gateway
 from bookings.models import Payment, Refund
 from bookings.statuses import BookingStatus, RefundStatus
@@ -60,16 +60,30 @@ def page_of(booking, now):
     return booking.checkouts.latest("pk")
 
 
-def test_every_order_and_doubling_of_payment_and_refund_ends_in_stripes_state(stripe, now) -> None:
+def test_every_order_and_doubling_of_payment_refund_and_dispute_ends_in_stripes_state(stripe, now) -> None:
     booking = ready(now)
     page = page_of(booking, now)
     stripe.pay(page.session_id)
     intent = gateway.fetch_checkout(page.session_id).payment_intent
     gateway.refund(payment_intent=intent, amount=5000, idempotency_key="dashboard")
-    heard = ("checkout.session.", "refund.", "charge.refund.", "payment_intent.succeeded")
-    bells = [event for event in stripe.events() if event["type"].startswith(heard)]
-    assert len({event["type"] for event in bells}) == 3
-    orders = list(permutations(json.dumps(event).encode() for event in bells[:5]))
+    stripe.dispute_becomes(stripe.dispute(intent), "lost")
+    heard = (
+        "checkout.session.completed",
+        "payment_intent.succeeded",
+        "refund.created",
+        "charge.dispute.created",
+        "charge.dispute.closed",
+    )
+    bells = [event for event in stripe.events() if event["type"] in heard]
+    assert [event["type"] for event in bells] == [
+        "payment_intent.succeeded",
+        "checkout.session.completed",
+        "refund.created",
+        "charge.dispute.created",
+        "charge.dispute.closed",
+    ]
+    orders = list(permutations(json.dumps(event).encode() for event in bells))
+    assert len(orders) == 120
     for order in orders:
         with transaction.atomic():
             for payload in [*order, *order]:
@@ -77,11 +91,13 @@ def test_every_order_and_doubling_of_payment_and_refund_ends_in_stripes_state(st
                 while webhooks.handle_next(now=now):
                     pass
             payments.reconcile(now=now)
+            disputes.look_again(now=now)
             booking.refresh_from_db()
             assert booking.status == BookingStatus.CONFIRMED
             assert [row.amount for row in Payment.objects.all()] == [18000]
-            assert [(row.amount, row.status) for row in Refund.objects.all()] == [(5000, RefundStatus.DONE)]
-            assert (booking.price, payments.balance(booking).due) == (13000, 0)  # a gift, not a debt
+            back = sorted(Refund.objects.values_list("amount", "status"))
+            assert back == [(5000, RefundStatus.DONE), (13000, RefundStatus.DONE)]
+            assert (booking.price, payments.balance(booking).due) == (0, 0)  # a gift, not a debt
             assert list(invariants.money_stripe_sees_otherwise(now)) == []
             transaction.set_rollback(True)
 

@@ -1,12 +1,13 @@
 """The sweeps find what nobody rang for, and the invariants name what is broken by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bookings import invariants, messages, tasks
+from bookings import disputes, invariants, messages, tasks
 from bookings import stripe_gateway as gateway
 from bookings.models import Allocation, Booking, Claim, Payment, Refund
 from bookings.statuses import BookingStatus, ShootStatus
@@ -77,9 +78,10 @@ def test_quiet_hours_end_the_evening_before(place):
 @pytest.fixture
 def offline(monkeypatch):
     """Stripe's own lists, to be filled by a test."""
-    lists: dict[str, list[object]] = {"payments": [], "refunds": []}
+    lists: dict[str, list[object]] = {"payments": [], "refunds": [], "disputes": []}
     monkeypatch.setattr(gateway, "list_payments", lambda since: lists["payments"])
     monkeypatch.setattr(gateway, "list_refunds", lambda created_after: lists["refunds"])
+    monkeypatch.setattr(gateway, "list_disputes", lambda created_after: lists["disputes"])
     return lists
 
 
@@ -172,6 +174,23 @@ def test_i2_names_what_stripe_sees_otherwise(kind, place, offline):
         )
     ]
     assert broken() == ["refund re_1: 7 at Stripe, nothing with us"]
+    offline["refunds"] = []
+    lost = gateway.Dispute(
+        id="dp_1",
+        status="lost",
+        amount=7,
+        currency="usd",
+        payment_intent=payment.gateway_id or "",
+        reason="general",
+        answer_by=None,
+        created_at=NOW - timedelta(hours=1),
+    )
+    offline["disputes"] = [lost]
+    assert broken() == ["dispute dp_1: 7 lost at Stripe, nothing with us"]
+    disputes.note_dispute(lost, now=NOW)
+    assert broken() == []
+    offline["disputes"] = [replace(lost, status="won")]  # by an appeal: for a person
+    assert broken() == ["dispute dp_1: 7 with us, None lost at Stripe"]
 
 
 def test_without_stripe_nobody_is_asked(kind, place, settings):

@@ -192,6 +192,16 @@ def test_refund_gives_back_a_part_and_is_listed(server):
     assert gateway.list_refunds(payment_intent=session.payment_intent) == [back]
     assert gateway.list_refunds(created_after=back.created_at) == [back]
     assert gateway.list_refunds(created_after=back.created_at + timedelta(hours=1)) == []
+    disputed = gateway.fetch_dispute(server.dispute(session.payment_intent, is_inquiry=True))
+    assert (disputed.amount, disputed.currency, disputed.payment_intent) == (
+        12000,
+        "usd",
+        session.payment_intent,
+    )
+    assert (disputed.is_inquiry, disputed.needs_answer, disputed.reason) == (True, True, "fraudulent")
+    assert disputed.answer_by == disputed.created_at + timedelta(days=9)
+    assert gateway.list_disputes(created_after=disputed.created_at) == [disputed]
+    assert gateway.list_disputes(created_after=disputed.created_at + timedelta(hours=1)) == []
 
 
 def test_refund_repeated_with_its_key_gives_back_once(server):

@@ -621,6 +621,47 @@ def test_refund_that_waits_goes_through_later(client, receiver):
     )
 
 
+def test_the_bank_takes_the_money_and_gives_it_back_when_the_dispute_is_won(server, client, receiver):
+    intent = pay_directly(client)
+    dispute_id = server.dispute(intent.id, reason="product_not_received")
+    dispute = client.v1.disputes.retrieve(dispute_id, params={"expand": ["charge"]})
+    assert (dispute.status, dispute.reason, dispute.amount) == (
+        "needs_response",
+        "product_not_received",
+        24000,
+    )
+    assert dispute.evidence_details.due_by == dispute.created + 9 * 86400
+    assert isinstance(dispute.charge, stripe.Charge)
+    assert (dispute.charge.payment_intent, dispute.charge.disputed) == (intent.id, True)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.refunds.create(params={"payment_intent": intent.id})
+    assert refused.value.code == "charge_disputed"
+    assert [part.amount for part in client.v1.balance.retrieve().pending] == [-726 - 1500]
+    server.dispute_becomes(dispute_id, "won")
+    assert [part.amount for part in client.v1.balance.retrieve().pending] == [24000 - 726 - 1500]
+    server.wait_delivered()
+    told = [kind for kind in receiver.types if kind.startswith("charge.dispute.")]
+    assert sorted(told) == [
+        f"charge.dispute.{w}" for w in ("closed", "created", "funds_reinstated", "funds_withdrawn")
+    ]
+    assert [found.id for found in client.v1.disputes.list(params={"payment_intent": intent.id}).data] == [
+        dispute_id
+    ]
+
+
+def test_an_inquiry_leaves_the_money_until_the_bank_takes_it_and_giving_in_loses_it(server, client):
+    intent = pay_directly(client)
+    asked = server.dispute(intent.id, is_inquiry=True)
+    inquiry = client.v1.disputes.retrieve(asked)
+    assert (inquiry.status, inquiry.is_charge_refundable) == ("warning_needs_response", True)
+    assert [part.amount for part in client.v1.balance.retrieve().pending] == [24000 - 726]
+    server.dispute_becomes(asked, "needs_response")
+    assert client.v1.disputes.close(asked).status == "lost"
+    assert [part.amount for part in client.v1.balance.retrieve().pending] == [-726 - 1500]
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.disputes.close(asked)
+
+
 # --- payment intents --------------------------------------------------------------------------------------------------
 
 
@@ -909,6 +950,7 @@ CLASSES: dict[str, Any] = {
     "payment_intent": stripe.PaymentIntent,
     "charge": stripe.Charge,
     "refund": stripe.Refund,
+    "dispute": stripe.Dispute,
     "balance_transaction": stripe.BalanceTransaction,
     "payment_method": stripe.PaymentMethod,
     "customer": stripe.Customer,
@@ -948,12 +990,17 @@ def samples(server, client) -> dict[str, dict[str, Any]]:
     item = whole.pop("line_items")["data"][0]
     intent = whole["payment_intent"]
     refund = client.v1.refunds.create(params={"payment_intent": intent["id"]})
+    disputed = open_session(client)
+    press(server, disputed, "success")
+    disputed_intent = client.v1.checkout.sessions.retrieve(disputed.id).payment_intent
+    dispute = client.v1.disputes.retrieve(server.dispute(str(disputed_intent)))
     return {
         "checkout.session": whole,
         "item": item,
         "payment_intent": intent,
         "charge": intent["latest_charge"],
         "refund": refund.to_dict(),
+        "dispute": dispute.to_dict(),
         "balance_transaction": intent["latest_charge"]["balance_transaction"],
         "payment_method": intent["payment_method"],
         "customer": customer.to_dict(),

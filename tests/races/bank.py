@@ -23,7 +23,7 @@ class Bank:
         """Answer in Stripe's place."""
         for name in ("create_checkout", "fetch_checkout", "expire_checkout", "list_payments"):
             monkeypatch.setattr(gateway, name, getattr(self, name))
-        for name in ("refund", "list_refunds"):
+        for name in ("refund", "list_refunds", "list_disputes"):
             monkeypatch.setattr(gateway, name, getattr(self, name))
 
     def open(self, now: datetime) -> None:
@@ -117,3 +117,6 @@ class Bank:
         self, *, payment_intent: str | None = None, created_after: datetime | None = None
     ) -> list[gateway.Refund]:
         return [sent for sent in self._refunds.values() if payment_intent in (None, sent.payment_intent)]
+
+    def list_disputes(self, *, created_after: datetime) -> list[gateway.Dispute]:
+        return []
