@@ -1,39 +1,56 @@
 """When somebody is busy, read out of an iCalendar file from outside: bounded, and nothing but times is taken.
 
-Pure: no clock, no queries, no network. What cannot be read is counted, never guessed; what would take for ever (a rule
-every second, ten thousand series) is refused before it is expanded.
+What cannot be read is counted, never guessed; what would take for ever (a rule every second, a clock that changes every
+second, ten thousand series) is refused before it is expanded. What nobody thought of meets the limits of the process
+in which `read_apart` does it. No queries, no network.
 """
 
+import json
+import re
 import time as clock
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import recurring_ical_events
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 from icalendar import Calendar
 
 from bookings.timeline import DAY, MINUTE, instant
+from studio import limited
 
 MOST_EVENTS = 10_000
 MOST_TIMES = 20_000
-SECONDS = 30.0
+MOST_CLOCKS = 200
+# Four hundred weekly events take three CPU seconds, ten thousand single ones four: more time is paid for in bytes.
+CPU_SECONDS, CPU_SECONDS_A_MEGABYTE, MEGA = 4.0, 1.0, 1_000_000
+MEMORY_BYTES = 800 * MEGA
 EARLIEST = 1970
 SLOW_RULES = {"YEARLY", "MONTHLY", "WEEKLY", "DAILY"}  # nobody is busy every second for ever
+LONGEST_MONTH = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}  # else 31
+TOO_LONG = _("It takes too long to read: too many repeating events.")
 WINDOWS = (1, 7, 31, 400)  # days: the first ones are small, so that a flood is seen early
 
 Span = tuple[datetime, datetime]
 
 
 class Unreadable(Exception):
-    """It is not a calendar, or one that cannot be read in reasonable time; `sentence` says why."""
+    """It is not a calendar, or one that cannot be read in reasonable time; `sentence` says why.
 
-    def __init__(self, sentence: str) -> None:
-        self.sentence = sentence
-        super().__init__(sentence)
+    It is put together where it is shown: the process that reads knows neither languages nor settings.
+    """
+
+    def __init__(self, text: str, **facts: int) -> None:
+        self.text, self.facts = text, facts
+        super().__init__(text % facts)
+
+    @property
+    def sentence(self) -> str:
+        return gettext(self.text) % self.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +68,23 @@ def busy_times(
     zone: str,
     from_at: datetime,
     until_at: datetime,
-    is_ours: Callable[[str], bool] = lambda uid: False,
-    seconds: float = SECONDS,
+    ours: str = "",
+    seconds: float = CPU_SECONDS,
 ) -> BusyTimes:
     """What keeps somebody busy between two instants. `zone` is the clock of all-day events and of times that name none.
 
-    Cancelled and free ("transparent") events keep nobody busy; `is_ours` names the UIDs we wrote ourselves. Raises
-    Unreadable.
+    Cancelled and free ("transparent") events keep nobody busy; `ours` is how the UIDs end that we wrote ourselves.
+    Raises Unreadable.
     """
     calendar = _parsed(body)
-    ends_at = clock.monotonic() + seconds
+    ends_at = clock.process_time() + seconds
     local = _zone(str(calendar.get("X-WR-TIMEZONE", "")), zone)
     spans: list[Span] = []
     events = skipped = 0
     for series in _series(calendar):
-        if clock.monotonic() > ends_at:
-            raise Unreadable(_("It takes too long to read: too many repeating events."))
-        if is_ours(str(series[0].get("UID", ""))):
+        if clock.process_time() > ends_at:
+            raise Unreadable(TOO_LONG)
+        if ours and str(series[0].get("UID", "")).endswith(ours):
             continue
         try:
             found = list(_occurrences(series, local, from_at, until_at, room=MOST_TIMES - len(spans)))
@@ -86,11 +103,30 @@ def _parsed(body: bytes) -> Calendar:
     if not body.removeprefix(b"\xef\xbb\xbf").lstrip()[:15].upper().startswith(b"BEGIN:VCALENDAR"):
         raise Unreadable(_("This is not a calendar."))
     if body.upper().count(b"BEGIN:VEVENT") > MOST_EVENTS:
-        raise Unreadable(_("It has more than %(count)d events.") % {"count": MOST_EVENTS})
+        raise Unreadable(_("It has more than %(count)d events."), count=MOST_EVENTS)
+    _check_clocks(body)
     try:
         return Calendar.from_ical(body)
     except Exception as error:  # a parser of other people's files may fail in any way
         raise Unreadable(_("This calendar is damaged.")) from error
+
+
+def _check_clocks(body: bytes) -> None:
+    """The zones a file brings are expanded while it is parsed, from 1601 on if it says so: each rule of a clock has to
+    be a yearly one, as every real one is. Raises Unreadable."""
+    lines = re.sub(rb"\r?\n[ \t]", b"", body).upper().splitlines()
+    clocks, is_clock = 0, False
+    for line in lines:
+        line = line.strip()
+        if line in (b"BEGIN:VTIMEZONE", b"END:VTIMEZONE"):
+            is_clock = line.startswith(b"BEGIN")
+            clocks += is_clock
+        elif is_clock and line.startswith((b"RRULE", b"EXRULE")):
+            often = re.findall(rb"FREQ=([A-Z]*)", line)
+            if often != [b"YEARLY"] or b"BYHOUR" in line or b"BYMINUTE" in line or b"BYSECOND" in line:
+                raise Unreadable(_("A time zone in it changes its clock more often than a real one."))
+    if clocks > MOST_CLOCKS:
+        raise Unreadable(_("It has more than %(count)d time zones."), count=MOST_CLOCKS)
 
 
 def _series(calendar: Calendar) -> Iterator[list[Any]]:
@@ -122,7 +158,7 @@ def _occurrences(
             if span := _span(event, local):
                 count += 1
                 if count > room:
-                    raise Unreadable(_("It has more than %(count)d busy times.") % {"count": MOST_TIMES})
+                    raise Unreadable(_("It has more than %(count)d busy times."), count=MOST_TIMES)
                 yield span
         begins = max(begins, until)
 
@@ -138,6 +174,10 @@ def _check_rule(event: Any) -> None:
             raise ValueError("repeats within a day")
         if any(int(step) < 1 for step in rule.get("INTERVAL", [])):
             raise ValueError("never comes to its next time")
+        months, days = ([int(number) for number in rule.get(part, [])] for part in ("BYMONTH", "BYMONTHDAY"))
+        longest = max((LONGEST_MONTH.get(month, 31) for month in months), default=31)
+        if days and min(map(abs, days)) > longest:
+            raise ValueError("is on a date that does not exist")
     if event.get("RRULE") and event["DTSTART"].dt.year < EARLIEST:
         raise ValueError("repeats since too long ago")
 
@@ -205,3 +245,52 @@ def _united(spans: Iterable[Span], from_at: datetime, until_at: datetime) -> Ite
         else:
             kept.append([begins, ends])
     return ((begins, ends) for begins, ends in kept)
+
+
+# --- in a process of its own --------------------------------------------------------------------------------
+
+
+def read_apart(body: bytes, *, zone: str, from_at: datetime, until_at: datetime, ours: str = "") -> BusyTimes:
+    """`busy_times` in a process with limits of its own, whatever the file does to it. Raises Unreadable."""
+    order = {"zone": zone, "from_at": from_at.isoformat(), "until_at": until_at.isoformat(), "ours": ours}
+    seconds = CPU_SECONDS + CPU_SECONDS_A_MEGABYTE * len(body) / MEGA
+    try:
+        told = json.loads(
+            limited.ask(
+                "bookings.busy_times",
+                json.dumps(order).encode() + b"\n" + body,
+                cpu_seconds=seconds,
+                memory_bytes=MEMORY_BYTES,
+            )
+        )
+    except limited.TooSlow as error:
+        raise Unreadable(TOO_LONG) from error
+    except limited.Broke as error:
+        raise Unreadable(_("It cannot be read: it breaks what reads it.")) from error
+    if "text" in told:
+        raise Unreadable(told["text"], **told["facts"])
+    spans = tuple(
+        (datetime.fromisoformat(begins), datetime.fromisoformat(ends)) for begins, ends in told["spans"]
+    )
+    return BusyTimes(spans, told["events"], told["skipped"])
+
+
+def _answer(order: bytes) -> bytes:
+    head, _newline, body = order.partition(b"\n")
+    asked = json.loads(head)
+    try:
+        found = busy_times(
+            body,
+            zone=asked["zone"],
+            from_at=datetime.fromisoformat(asked["from_at"]),
+            until_at=datetime.fromisoformat(asked["until_at"]),
+            ours=asked["ours"],
+        )
+    except Unreadable as refused:
+        return json.dumps({"text": refused.text, "facts": refused.facts}).encode()
+    spans = [(begins.isoformat(), ends.isoformat()) for begins, ends in found.spans]
+    return json.dumps({"spans": spans, "events": found.events, "skipped": found.skipped}).encode()
+
+
+if __name__ == "__main__":
+    limited.answer(_answer)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from icalendar import Calendar, Event
 
-from bookings.busy_times import BusyTimes, Unreadable, busy_times
+from bookings.busy_times import BusyTimes, Unreadable, read_apart
 from bookings.models import Busy, BusyFeed, Claim, Resource, ResourceKind
 from bookings.refusals import NotNow
 from bookings.statuses import BookingStatus
@@ -101,12 +101,12 @@ def fetch_next(*, now: datetime, by: Fetcher | None = None) -> bool:
         _put_off(feed, _("It could not be read to its end."), now=now)
     try:
         body = (by or fetcher()).get(feed.url)
-        found = busy_times(
+        found = read_apart(
             body,
             zone=_clock_of(feed.resource),
             from_at=now - BEHIND,
             until_at=now + AHEAD,
-            is_ours=lambda uid: uid.endswith(_domain(feed.resource)),
+            ours=_domain(feed.resource),
         )
     except (FetchRefused, Unreadable) as refused:
         _put_off(feed, refused.sentence, now=now)

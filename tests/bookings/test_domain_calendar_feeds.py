@@ -14,7 +14,8 @@ from django.urls import reverse
 from icalendar import Calendar
 
 from bookings import availability, calendar_feeds, ics, lifecycle
-from bookings.busy_times import Unreadable, busy_times
+from bookings import busy_times as reading
+from bookings.busy_times import Unreadable, busy_times, read_apart
 from bookings.models import Busy, BusyFeed
 from bookings.refusals import NotNow
 from studio.actors import Actor, ActorKind
@@ -286,6 +287,7 @@ def test_free_busy_lists_are_read():
     [
         "FREQ=SECONDLY", "FREQ=MINUTELY", "FREQ=HOURLY", "FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE=0,1,2;BYSECOND=1,2,3",
         "FREQ=NONSENSE", "FREQ=DAILY;INTERVAL=0",
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=31", "FREQ=WEEKLY;BYMONTH=2,4;BYMONTHDAY=-31",
     ],
 )  # fmt: skip
 def test_a_hostile_rule_is_left_out_and_counted_and_the_others_are_read(rule):
@@ -315,6 +317,63 @@ def test_too_many_events_times_or_too_much_thinking_are_refused():
     for damaged in (b"", b"<html>", b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nEND:NONSENSE\r\n"):
         with pytest.raises(Unreadable):
             read(damaged)
+
+
+CLOCK = """BEGIN:VTIMEZONE
+TZID:Own
+BEGIN:STANDARD
+DTSTART:16010101T000000
+RRULE:FREQ={rule}
+TZOFFSETFROM:+0200
+TZOFFSETTO:+0100
+END:STANDARD
+END:VTIMEZONE
+"""
+ON_OWN_CLOCK = "DTSTART;TZID=Own:20261124T100000\nDTEND;TZID=Own:20261124T110000"
+ENDLESS = "DTSTART:19700101T000000Z\nDTEND:19700101T010000Z\nRRULE:FREQ=DAILY;BYSETPOS=366"
+
+
+@pytest.mark.parametrize(
+    "rule", ["SECONDLY", "SECO\n NDLY", "secondly", "DAILY", "YEARLY;BYSECOND=1", "YEARLY;FREQ=DAILY"]
+)
+def test_a_clock_that_changes_all_the_time_is_refused_before_it_is_parsed(rule, monkeypatch):
+    """The parser makes every change of a zone since 1601: for a rule every second that never ends."""
+    monkeypatch.setattr(Calendar, "from_ical", lambda body: pytest.fail("was parsed"))
+    with pytest.raises(Unreadable, match="more often than a real one"):
+        read(file_of(ON_OWN_CLOCK, head=CLOCK.format(rule=rule)))
+
+
+def test_the_clocks_of_real_calendars_are_read():
+    head = CLOCK.format(rule="YEARLY;BYMONTH=10;BYDAY=-1SU")
+    assert spans(ON_OWN_CLOCK, head=head) == [(at(24, 9), at(24, 10))]
+    with pytest.raises(Unreadable, match="more than 200 time zones"):
+        read(file_of(ON_OWN_CLOCK, head=head * 201))
+
+
+def test_what_nobody_thought_of_meets_the_limits_of_its_own_process(monkeypatch):
+    monkeypatch.setattr(reading, "CPU_SECONDS", 1.0)
+    window = {"zone": "UTC", "from_at": NOW, "until_at": NOW + 400 * DAY}
+    began = clock.monotonic()
+    with pytest.raises(Unreadable, match="too long"):
+        read_apart(file_of(ENDLESS), **window)
+    assert clock.monotonic() - began < 10  # its second, and the machine's patience
+    monkeypatch.setattr(reading, "MEMORY_BYTES", 20_000_000)
+    with pytest.raises(Unreadable) as refused:
+        read_apart(file_of(*["SUMMARY:" + "x" * 500] * 2000), **window)
+    assert refused.value.sentence == "It cannot be read: it breaks what reads it."
+
+
+def test_what_is_read_apart_is_what_is_read_here():
+    body = file_of(
+        "DTSTART;TZID=Europe/Berlin:20261123T100000\nDURATION:PT90M\nRRULE:FREQ=DAILY;COUNT=9",
+        "DTSTART:20261124T160000Z\nDTEND:20261124T170000Z\nUID:a@ours",
+        "DTSTART:nonsense",
+    )
+    window = {"zone": "America/Chicago", "from_at": at(23, 6), "until_at": at(23, 6) + 10 * DAY}
+    assert read_apart(body, ours="@ours", **window) == busy_times(body, ours="@ours", **window)
+    assert read_apart(body, **window).spans != read_apart(body, ours="@ours", **window).spans
+    with pytest.raises(Unreadable, match="This is not a calendar"):
+        read_apart(b"<html>", **window)
 
 
 # --- the rows -----------------------------------------------------------------------------------------------
@@ -376,6 +435,14 @@ def test_what_was_read_last_stays_while_a_calendar_cannot_be_read(crew):
     calendar_feeds.fetch_next(now=now, by=Given(b"<html>"))
     feed.refresh_from_db()
     assert feed.last_error == "This is not a calendar."
+    for hostile, sentence in (
+        (file_of(ON_OWN_CLOCK, head=CLOCK.format(rule="SECONDLY")), "A time zone in it changes its clock"),
+        (file_of(ENDLESS), "It takes too long to read"),
+    ):
+        calendar_feeds.fetch_next(now=feed.next_fetch_at, by=Given(hostile))
+        feed.refresh_from_db()
+        assert feed.last_error.startswith(sentence)
+        assert Busy.objects.filter(source="feed").count() == 1
     calendar_feeds.fetch_next(now=feed.next_fetch_at, by=Given(file_of()))
     feed.refresh_from_db()
     assert (feed.failures, feed.last_error, Busy.objects.count()) == (0, "", 0)
