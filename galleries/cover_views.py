@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, St
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bookings import policy
@@ -22,7 +23,37 @@ from studio.models import Role, Studio
 
 
 class StudioForm(forms.ModelForm):  # type: ignore[type-arg]  # Django takes no parameter at run time
-    """What the studio says about itself and how it behaves."""
+    """What the studio says about itself and how it behaves, in groups as the owner thinks of it."""
+
+    GROUPS = (
+        (_lazy("Who you are"), ("name", "strapline", "email", "phone", "copyright_line")),
+        (_lazy("Booking"), ("policy_text", "hides_full_slots", "sells_vouchers")),
+        (
+            _lazy("The promise"),
+            ("late_way", "late_fee_percent", "has_public_on_time_badge", "alert_webhook_url"),
+        ),
+        (
+            _lazy("Pictures"),
+            (
+                "mark_text",
+                "mark_opacity",
+                "mark_place",
+                "makes_print",
+                "makes_black_and_white",
+                "licence_text",
+            ),
+        ),
+        (
+            _lazy("After delivery"),
+            (
+                "review_url",
+                "asks_for_tips",
+                "archives_after_days",
+                "keeps_unpicked_days",
+                "keeps_originals_months",
+            ),
+        ),
+    )
 
     class Meta:
         model = Studio
@@ -33,12 +64,49 @@ class StudioForm(forms.ModelForm):  # type: ignore[type-arg]  # Django takes no 
             "phone",
             "copyright_line",
             "policy_text",
+            "hides_full_slots",
+            "sells_vouchers",
+            "late_way",
             "late_fee_percent",
             "has_public_on_time_badge",
-            "review_url",
             "alert_webhook_url",
+            "mark_text",
+            "mark_opacity",
+            "mark_place",
+            "makes_print",
+            "makes_black_and_white",
+            "licence_text",
+            "review_url",
+            "asks_for_tips",
+            "archives_after_days",
+            "keeps_unpicked_days",
+            "keeps_originals_months",
         )
-        widgets = {"policy_text": forms.Textarea(attrs={"rows": 8})}
+        widgets = {
+            "policy_text": forms.Textarea(attrs={"rows": 6}),
+            "licence_text": forms.Textarea(attrs={"rows": 4}),
+        }
+        labels = {
+            "email": _lazy("E-mail"),
+            "policy_text": _lazy("Your own booking conditions"),
+            "hides_full_slots": _lazy("Hide times that would break the promise"),
+            "sells_vouchers": _lazy("Sell gift vouchers"),
+            "late_fee_percent": _lazy("How much of the price, in percent"),
+            "has_public_on_time_badge": _lazy("Show everybody how often you deliver on time"),
+            "alert_webhook_url": _lazy("Address that hears each warning"),
+            "makes_print": _lazy("Sizes for prints"),
+            "makes_black_and_white": _lazy("A black and white size"),
+            "licence_text": _lazy("What clients may do with their pictures"),
+            "review_url": _lazy("Address where clients write a review"),
+            "asks_for_tips": _lazy("Ask for tips"),
+            "archives_after_days": _lazy("Days until originals move to the archive"),
+            "keeps_unpicked_days": _lazy("Days until pictures nobody chose are erased"),
+            "keeps_originals_months": _lazy("Months until the originals of chosen pictures are erased"),
+        }
+
+    def groups(self) -> list[tuple[object, list[forms.BoundField]]]:
+        """The titles, each with its fields."""
+        return [(title, [self[name] for name in names]) for title, names in self.GROUPS]
 
 
 @require_safe
