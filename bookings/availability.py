@@ -123,14 +123,22 @@ def why_not(
 
 @dataclass(frozen=True, slots=True)
 class Enquiry:
-    """A question about one start time. What needs no lock was fetched when it was asked; each answer about who is
-    free asks the database again, so it can be given under the locks."""
+    """A question about one start time. Hours, closures and leave were fetched when it was asked; each answer about who
+    is free asks the database again. Under the locks it is asked `again`, so that both are of the same moment."""
 
     cast: Cast
     starts_at: datetime
     frame: Board
     now: datetime
     ignoring: int | None
+    leeway: Leeway = Leeway.CLIENT
+
+    def again(self) -> "Enquiry":
+        """The same question with the hours, closures and leave of this moment."""
+        was = self.frame
+        found = frame(self.cast, first_on=was.first_on, last_on=was.last_on, now=self.now, leeway=self.leeway)
+        board = replace(was, opening=found.opening, closed=found.closed, calendars=found.calendars)
+        return replace(self, frame=board)
 
     def rules_broken(self) -> list[str]:
         """Why this is no start time of the session, whoever is free: sentences a client may read."""
@@ -186,7 +194,7 @@ def enquire(
     """Ask about one start time and the days around it."""
     on = starts_at.astimezone(ZoneInfo(cast.location.zone)).date()
     board = frame(cast, first_on=on - NEARBY_BEFORE, last_on=on + NEARBY_AFTER, now=now, leeway=leeway)
-    return Enquiry(cast, starts_at, board, now, ignoring)
+    return Enquiry(cast, starts_at, board, now, ignoring, leeway)
 
 
 def full_sentence() -> str:

@@ -74,6 +74,24 @@ def away(
         )
 
 
+def other_hours(
+    *,
+    resource_id: int,
+    location: Location,
+    on: date,
+    starts_at: time,
+    ends_at: time,
+    by: Actor,
+    now: datetime,
+) -> ResourceDay:
+    """Other hours than every week's on one date. The same again adds nothing."""
+    with transaction.atomic():
+        Resource.objects.select_for_update(of=("self",)).get(pk=resource_id)
+        return ResourceDay.objects.get_or_create(
+            resource_id=resource_id, location=location, on=on, starts_at=starts_at, ends_at=ends_at
+        )[0]
+
+
 def back(*, resource_id: int, on: date, by: Actor, now: datetime) -> int:
     """The Resource works on that date after all, as every week. Returns how many rows were taken away."""
     return ResourceDay.objects.filter(resource=resource_id, on=on).delete()[0]
@@ -252,6 +270,7 @@ def move_day(*, location: Location, on: date, reason: str, closes: bool, by: Act
     """
     if closes:
         with transaction.atomic():
+            holds.lock_everybody_at(location)
             Closure.objects.update_or_create(
                 location=location,
                 on=on,

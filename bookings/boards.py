@@ -1,7 +1,7 @@
 """Boards for `seating`, fetched with a fixed number of queries that look at the window and never at history.
 
-A frame is what needs no lock: hours, closures, notice, horizon. What others may be taking at this moment (claims,
-busy times, the daily cap) is filled in afterwards, where it matters under the Resource locks.
+A frame is what changes seldom: hours, closures, leave, notice, horizon. What others may be taking at this moment
+(claims, busy times, the daily cap) is filled in afterwards. Where it matters both are asked for under the locks.
 """
 
 from collections import Counter, defaultdict

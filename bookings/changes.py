@@ -102,7 +102,7 @@ def change_add_ons(
         if not keeps_seats:
             holds.lock_resources(cast)
             holds.expire_due(now=now, resource_ids=cast.resource_ids)
-            slot = asked.slot()
+            slot = asked.again().slot()
             if slot is None:
                 return None
         elif booking.starts_at != before.starts_at or holds.cast_of(booking).chain != was:
@@ -114,7 +114,7 @@ def change_add_ons(
 
     changed = holds.seated(attempt)
     if changed is None:
-        raise SlotTaken(asked.nearby(), _cannot_keep())
+        raise SlotTaken(asked.again().nearby(), _cannot_keep())
     return changed
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from bookings import holds
 from bookings.people import clean
 from bookings.refusals import NotNow
 from bookings.timeline import DAY
@@ -77,6 +78,7 @@ def close(
     """
     dates = dates_of(first_on, repeats=repeats, until=until)
     with transaction.atomic():
+        holds.lock_everybody_at(location)
         before = Closure.objects.filter(location=location, on__in=dates).count()
         Closure.objects.bulk_create(
             [Closure(location=location, on=on, name=clean(name)[:120], closes_at=closes_at) for on in dates],

@@ -12,6 +12,7 @@ from typing import NoReturn
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected, ExclusionViolation
 
@@ -68,7 +69,7 @@ def place(
     def attempt() -> Booking | None:
         lock_resources(cast)
         expire_due(now=now, resource_ids=cast.resource_ids)
-        slot = asked.slot()
+        slot = asked.again().slot()
         if slot is None:
             return None
         booking = Booking(
@@ -175,6 +176,17 @@ def lock_resources(cast: Cast) -> None:
     )
 
 
+def lock_everybody_at(location: Location) -> None:
+    """Lock everything that could be booked at a location, in the order of ids, before its days are closed: who is being
+    seated there at this moment is seen by whoever closes, and sees the closure otherwise."""
+    list(
+        Resource.objects.select_for_update(of=("self",))
+        .filter(Q(location=location) | Q(location=None))
+        .order_by("pk")
+        .values_list("pk")
+    )
+
+
 def seated[T](attempt: Callable[[], T | None]) -> T | None:
     """Run an attempt to seat somebody in one transaction; None when PostgreSQL refused an overlapping claim.
 
@@ -228,7 +240,11 @@ def studio_now() -> Studio:
 
 
 def refuse(asked: Enquiry) -> NoReturn:
-    """Say that a time is gone: the whole day by its cap, or this time, with open ones nearby."""
+    """Say that a time is gone: the studio closed meanwhile, the whole day by its cap, or this time, with open ones
+    nearby."""
+    asked = asked.again()
+    if broken := asked.rules_broken():
+        raise NotOffered(broken[0])
     if asked.is_full():
         raise NotOffered(availability.full_sentence())
     raise SlotTaken(asked.nearby())

@@ -185,7 +185,7 @@ def move_to(
         _check_movable(booking, by=by, now=now)
         holds.lock_resources(cast)
         holds.expire_due(now=now, resource_ids=cast.resource_ids)
-        slot = asked.slot()
+        slot = asked.again().slot()
         if slot is None:
             return None
         Claim.objects.filter(booking=booking, is_active=True).update(is_active=False)

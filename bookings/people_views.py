@@ -202,7 +202,7 @@ def person_other(request: HttpRequest, public_id: str) -> HttpResponse:
     form = OtherHoursForm(request.POST)
     if not form.is_valid():
         return _person(request, resource, other_form=form, status=422)
-    ResourceDay.objects.get_or_create(resource=resource, **form.cleaned_data)
+    away.other_hours(resource_id=resource.pk, by=actor_of(request), now=timezone.now(), **form.cleaned_data)
     messages.success(request, _("Written down for that date."))
     return redirect("desk_person", public_id)
 
