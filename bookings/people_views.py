@@ -102,21 +102,18 @@ def _person(request: HttpRequest, resource: Resource, *, status: int = 200, **fo
 
 
 def _week(resource: Resource) -> list[dict[str, Any]]:
-    """Seven weekdays, each with up to two spans, as the form shows them."""
+    """Seven weekdays as the form shows them: the first span of each, and room for at least one more behind a tap."""
     rows: dict[int, list[ResourceHours]] = {}
     for row in resource.hours.select_related("location"):
         rows.setdefault(row.weekday, []).append(row)
-    return [
-        {
-            "number": day,
-            "name": name,
-            "spans": [
-                (number, rows.get(day, [])[number] if number < len(rows.get(day, [])) else None)
-                for number in range(max(SPANS_A_DAY, len(rows.get(day, []))))
-            ],
-        }
-        for day, name in enumerate(WEEKDAYS)
-    ]
+    week = []
+    for day, name in enumerate(WEEKDAYS):
+        spans: list[ResourceHours | None] = [*rows.get(day, [])]
+        has_more = len(spans) > 1
+        spans += [None] * (SPANS_A_DAY - len(spans))
+        rest = list(enumerate(spans))[1:]
+        week.append({"number": day, "name": name, "first": spans[0], "rest": rest, "has_more": has_more})
+    return week
 
 
 @staff(Role.PHOTOGRAPHER, at=places.of_resource)

@@ -209,6 +209,18 @@ def test_the_desk_asks_as_much_for_forty_sessions_as_for_eight(client, place, cr
     assert sum('FROM "bookings_shoot"' in sql and '"bookings_sessiontype"' in sql for sql in many) == 1
 
 
+def test_the_weekly_hours_show_a_second_span_where_there_is_one(desk, place, crew):
+    hers = crew["photographer"]
+    hers.hours.filter(weekday=1).update(ends_at=time(12))
+    hers.hours.create(location=place, weekday=1, starts_at=time(13), ends_at=time(18))
+    html = page(desk, "desk_person", hers.public_id)
+    assert html.count('<details class="more week-more" open>') == 1  # what is written is never out of sight
+    assert html.count('<details class="more week-more">') == 6
+    for name, value in (("from-1-0", "09:00"), ("until-1-0", "12:00"), ("from-1-1", "13:00")):
+        assert f'name="{name}" type="time" value="{value}"' in html
+    assert html.count('name="from-0-1" type="time" value=""') == 1
+
+
 # --- moving -------------------------------------------------------------------------------------------------
 
 
