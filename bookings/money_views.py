@@ -366,7 +366,7 @@ class IssueForm(forms.Form):
     """A voucher the studio gives away."""
 
     amount = AmountField(label=gettext_lazy("Amount"))
-    recipient_name = forms.CharField(label=gettext_lazy("For"), max_length=150)
+    recipient_name = forms.CharField(label=gettext_lazy("For whom"), max_length=150)
     recipient_email = forms.EmailField(label=gettext_lazy("E-mail"))
     reason = forms.CharField(label=gettext_lazy("Why"), max_length=200)
     greeting = forms.CharField(label=gettext_lazy("A few words"), max_length=500, required=False)

@@ -124,3 +124,14 @@ def test_a_list_of_uploads_with_such_names_fits_on_a_phone(phone: Page, gallery:
     expect(phone.locator(".file.is-bad .file-reason")).to_contain_text("empty")
     expect(phone.locator("[data-rows] .file")).to_have_count(3)
     assert too_wide(phone, "uploads") == []
+
+
+def test_a_frames_name_takes_two_lines_and_opens_by_key(phone: Page, gallery: Gallery, site: str) -> None:
+    phone.goto(f"{site}{reverse('desk_gallery', args=[gallery.public_id])}")
+    name = phone.get_by_text(NAMES["long"], exact=True)
+    two_lines = name.evaluate("each => parseFloat(getComputedStyle(each).lineHeight) * 2 + 2")
+    assert name.evaluate("each => each.getBoundingClientRect().height") <= two_lines
+    name.locator("xpath=..").focus()
+    phone.keyboard.press("Enter")
+    expect(phone.locator("details.whole-name[open]")).to_have_count(1)
+    assert name.evaluate("each => each.getBoundingClientRect().height") > two_lines
