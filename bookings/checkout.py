@@ -5,6 +5,7 @@ is. A call that acted and then timed out is simply made again with the same key.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -316,6 +317,24 @@ def close_pages(*, now: datetime, limit: int = 50) -> int:
             continue
         closed += 1
     return closed
+
+
+def close_pages_of(*, booking_ids: Sequence[int], now: datetime) -> list[int]:
+    """Expire at Stripe the open pages of these holds, so that nobody can pay there any more; settle what was paid.
+
+    Returns those that were paid by then. A page that Stripe does not answer for stays, and with it its hold.
+    """
+    from bookings.payments import settle
+
+    pages = Checkout.objects.filter(booking__in=booking_ids, status=CheckoutStatus.OPEN)
+    for checkout in pages.order_by("pk"):
+        assert checkout.session_id is not None
+        try:
+            settle(checkout, gateway.expire_checkout(checkout.session_id), now=now)
+        except gateway.GatewayError as error:
+            log.warning("Checkout %s could not be closed: %s", checkout.public_id, error)
+    paid = Checkout.objects.filter(booking__in=booking_ids, status=CheckoutStatus.PAID)
+    return list(paid.order_by("pk").values_list("booking", flat=True).distinct())
 
 
 def recover(*, now: datetime) -> int:

@@ -6,7 +6,7 @@ again, and because PostgreSQL refuses an overlapping claim whatever the code bel
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NoReturn
 from uuid import UUID, uuid5
@@ -45,6 +45,7 @@ def place(
     form_token: UUID,
     pays_at_studio: bool = False,
     override_reason: str = "",
+    instead_of: Collection[int] = (),
     by: Actor,
     now: datetime,
 ) -> Booking:
@@ -52,12 +53,16 @@ def place(
 
     Everything is computed again here; the page only suggested. The same form and choice again return the booking
     they made; another choice from the same form (the back button) is another booking. Staff need no notice; with an
-    `override_reason` neither hours nor grid bind them, but claims always do.
+    `override_reason` neither hours nor grid bind them, but claims always do. `instead_of` are other bookings of the
+    same browser: those still held are given back in the same step, unless a payment page of theirs may be open; where
+    nothing can be held instead they stay.
     Raises NotOffered (a sentence) and SlotTaken (open times nearby).
     """
     once = _token_of(form_token, session_type_id, location_id, add_ons, starts_at)
-    if found := Booking.objects.filter(form_token=once).first():
-        return found
+    while found := Booking.objects.filter(form_token=once).first():
+        if not (instead_of and found.status == BookingStatus.CANCELLED and found.confirmed_at is None):
+            return found
+        once = uuid5(once, "again")  # given back for another time, and now wanted after all
     leeway = leeway_of(by, override_reason)
     cast = _cast(session_type_id=session_type_id, location_id=location_id, add_ons=add_ons)
     priced = _priced(cast, pays_at_studio=pays_at_studio)
@@ -67,10 +72,13 @@ def place(
     outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
 
     def attempt() -> Booking | None:
+        _give_up(instead_of, by=by, now=now)
         lock_resources(cast)
         expire_due(now=now, resource_ids=cast.resource_ids)
         slot = asked.again().slot()
         if slot is None:
+            if instead_of:
+                transaction.set_rollback(True)
             return None
         booking = Booking(
             form_token=once,
@@ -110,6 +118,22 @@ def place(
     if booking is None:
         refuse(asked)
     return booking
+
+
+def _give_up(booking_ids: Collection[int], *, by: Actor, now: datetime) -> None:
+    """Release those of these bookings that are only held and that nobody can be paying for at this moment."""
+    locked = Booking.objects.select_for_update(of=("self",)).filter(
+        pk__in=booking_ids, status=BookingStatus.HELD
+    )
+    mine = list(locked.order_by("pk").values_list("pk", flat=True))
+    paying = set(
+        Checkout.objects.filter(
+            booking__in=mine, status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN]
+        ).values_list("booking", flat=True)
+    )
+    for pk in mine:
+        if pk not in paying:
+            release(booking_id=pk, by=by, now=now)
 
 
 def extend(*, booking_id: int, until: datetime, by: Actor, now: datetime) -> Booking:

@@ -165,6 +165,12 @@ def hold(request: HttpRequest, slug: str) -> HttpResponse:
     place = next((place for place in choice.locations if place.slug == form.cleaned_data["location"]), None)
     if place is None:
         return _not_held(request, choice, _("This session is not offered there."), now=now)
+    others = _held_by_this_browser(request)
+    if paid := checkout.close_pages_of(booking_ids=others, now=now):
+        messages.info(
+            request, _("You have paid for this time already, so it is yours. You can book another one.")
+        )
+        return redirect("booking", Booking.objects.get(pk=paid[-1]).public_id)
     try:
         booking = holds.place(
             session_type_id=found.pk,
@@ -173,6 +179,7 @@ def hold(request: HttpRequest, slug: str) -> HttpResponse:
             starts_at=form.cleaned_data["starts_at"],
             form_token=form.cleaned_data["form_token"],
             pays_at_studio=form.cleaned_data["pays_at_studio"],
+            instead_of=others,
             by=GUEST,
             now=now,
         )
@@ -182,6 +189,12 @@ def hold(request: HttpRequest, slug: str) -> HttpResponse:
         return _not_held(request, choice, refusal.sentence, now=now)
     request.session[HELD_HERE] = [*request.session.get(HELD_HERE, []), booking.public_id][-20:]
     return redirect("booking_details", booking.public_id)
+
+
+def _held_by_this_browser(request: HttpRequest) -> list[int]:
+    """What was held from here before: who went back and presses another time wants that one instead."""
+    held = Booking.objects.filter(public_id__in=request.session.get(HELD_HERE, []), status=BookingStatus.HELD)
+    return list(held.order_by("pk").values_list("pk", flat=True))
 
 
 def _not_held(

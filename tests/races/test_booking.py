@@ -146,6 +146,33 @@ def test_a_double_click_is_one_booking(place, real_connections):
     assert {found.pk for found, _seconds in answers} == {Booking.objects.get().pk}
 
 
+def test_many_tabs_of_one_browser_end_with_one_hold_each_and_no_deadlock(place, real_connections):
+    """Each tab presses another time instead of what all of them hold; the sweep passes by."""
+    for _pair in range(3):
+        factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    first = [press(kind, place, TEN + timedelta(hours=hour))[0].pk for hour in (0, 2, 4)]
+
+    def other(number):
+        return holds.place(
+            session_type_id=kind.pk,
+            location_id=place.pk,
+            add_ons={},
+            starts_at=TEN + timedelta(hours=2 * (number % 3)),
+            form_token=uuid4(),
+            instead_of=first if number % 2 else first[::-1],
+            by=GUEST,
+            now=NOW,
+        )
+
+    calls = [partial(other, number) for number in range(6)] + [partial(holds.expire_due, now=NOW)] * 2
+    answers = real_connections.run(calls)
+    assert [found for found in answers if isinstance(found, Exception)] == []
+    assert set(Booking.objects.filter(pk__in=first).values_list("status", flat=True)) == {"cancelled"}
+    assert Booking.objects.filter(status=BookingStatus.HELD).count() == 6
+    assert doubles() == 0
+
+
 def test_a_lapsed_hold_is_taken_over_by_exactly_one_of_many(place, real_connections):
     factories.crew(place)
     kind = factories.session_type(locations=[place])
