@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
     from pytest_django.live_server_helper import LiveServer
 
+    from devtools.stripe_server import StripeControl
     from tests.connections import RealConnections
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
@@ -216,3 +217,21 @@ def page(browser: "Browser", site: str) -> Iterator["Page"]:
 
 def _is_violation(text: str) -> bool:
     return "Content Security Policy" in text
+
+
+@pytest.fixture
+def stripe(request: pytest.FixtureRequest, settings: "Settings") -> "Iterator[StripeControl]":
+    """A Stripe without money. In a browser test it listens for webhooks that nobody hears, so that the reconcile has to
+    find the payment, and pages may send their forms to it."""
+    from devtools.stripe_server import receiving, running
+
+    with contextlib.ExitStack() as stack:
+        in_browser = request.node.get_closest_marker("browser") is not None
+        nobody = stack.enter_context(receiving()).url if in_browser else None
+        server = stack.enter_context(running(webhook_url=nobody))
+        settings.STRIPE_SECRET_KEY = server.api_key
+        settings.STRIPE_API_BASE = server.url
+        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
+        csp = settings.SECURE_CSP
+        settings.SECURE_CSP = csp | {"form-action": [*csp["form-action"], server.url]}
+        yield server

@@ -1,7 +1,6 @@
 """A client asks their bank for the money back: who is told, until when, and what the ledger says at the end."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -25,7 +24,7 @@ from bookings import (
 from bookings import stripe_gateway as gateway
 from bookings.models import Booking, Dispute, Refund
 from bookings.statuses import BookingStatus, DisputeStatus, RefundStatus
-from devtools.stripe_server import StripeControl, running, sign
+from devtools.stripe_server import StripeControl, sign
 from studio.actors import Actor, ActorKind
 from studio.models import Message, Role, StatusChange, WebhookEvent
 from studio.templatetags.studio_tags import local
@@ -35,15 +34,6 @@ from tests.galleries.making import sign_in
 pytestmark = pytest.mark.django_db
 GUEST = Actor(ActorKind.CLIENT)
 STAFF = Actor(ActorKind.USER, 1, "Owner")
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What is sold after the booking was made: owed at once by the studio, or bought by the client and paid first."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,7 +9,6 @@ from bookings import charges, checkout, payments
 from bookings.models import BookingExtra, ExtraKind, Refund
 from bookings.refusals import NotNow
 from bookings.statuses import ExtraStatus
-from devtools.stripe_server import StripeControl, running
 from studio.actors import Actor, ActorKind
 from studio.happenings import _listeners
 from studio.models import Message
@@ -19,15 +17,6 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 CLIENT = Actor(ActorKind.CLIENT, 1, "Robin")
 STAFF = Actor(ActorKind.USER, 1, "Owner")
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Money from hold to ledger, against the Stripe test server: once, in full, and never for a time that is gone."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,7 +16,7 @@ from bookings.invariants import money_kept_for_nothing, vouchers_and_codes
 from bookings.models import Allocation, Booking, Checkout, Client, DiscountCode, Payment, PaymentPlan, Refund
 from bookings.refusals import DetailsRefused, HoldOver, NotNow
 from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus, ShootStatus
-from devtools.stripe_server import StripeControl, running, sign
+from devtools.stripe_server import sign
 from studio.actors import Actor, ActorKind
 from studio.models import Message, WebhookEvent
 from tests import factories
@@ -25,15 +24,6 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 GUEST = Actor(ActorKind.CLIENT)
 STAFF = Actor(ActorKind.USER, 1, "Owner")
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 @pytest.fixture

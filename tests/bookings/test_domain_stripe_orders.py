@@ -1,7 +1,6 @@
 """What Stripe says wins, in whatever order its bells ring; and money in currencies with no or three decimals."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import permutations
 from uuid import uuid4
@@ -14,7 +13,7 @@ from bookings import charges, checkout, disputes, holds, invariants, lifecycle, 
 from bookings import stripe_gateway as gateway
 from bookings.models import Payment, Refund
 from bookings.statuses import BookingStatus, RefundStatus
-from devtools.stripe_server import StripeControl, running, sign
+from devtools.stripe_server import sign
 from studio.actors import Actor, ActorKind
 from studio.models import StatusChange
 from studio.templatetags.studio_tags import money
@@ -23,15 +22,6 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 GUEST = Actor(ActorKind.CLIENT)
 STAFF = Actor(ActorKind.USER, 1, "Owner")
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Discount codes and gift vouchers: how much they take off, how often, and where the money is when plans change."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ from bookings import checkout, codes, holds, invariants, lifecycle, payments, vo
 from bookings.models import CodeUse, DiscountCode, Payment, PaymentPlan, Refund, Voucher
 from bookings.refusals import DetailsRefused, NotNow
 from bookings.statuses import BookingStatus, RefundStatus, VoucherStatus
-from devtools.stripe_server import StripeControl, running
 from studio.actors import WORKER, Actor, ActorKind
 from studio.models import Message
 from tests import factories
@@ -257,15 +255,6 @@ def test_verify_sees_a_balance_that_does_not_add_up() -> None:
 
 
 # --- bought online ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 def order(place, now, token=None, **fields):

@@ -1,7 +1,6 @@
 """Booking as a client does it on a phone: choose, hold, pay, move, cancel, take a waiting-list offer. Axe looks on."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from bookings import agreements, payments, questionnaires, waiting
 from bookings.models import AddOn, Booking, DiscountCode, Placement, Refund, SessionType, WaitingOffer
 from bookings.questionnaires import Draft
 from bookings.statuses import BookingStatus
-from devtools.stripe_server import StripeControl, receiving, running
+from devtools.stripe_server import StripeControl
 from studio import credentials
 from studio.actors import WORKER
 from studio.models import Message
@@ -46,17 +45,6 @@ def kind(transactional_db: None) -> SessionType:
         kind="agreement", title="Agreement", body="We photograph you.", by=WORKER, now=now
     )
     return kind
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    """A Stripe without money; nobody listens to its webhooks, so the reconcile has to find the payment."""
-    with receiving() as nobody, running(webhook_url=nobody.url) as control:
-        settings.STRIPE_SECRET_KEY = control.api_key
-        settings.STRIPE_API_BASE = control.url
-        csp = settings.SECURE_CSP
-        settings.SECURE_CSP = csp | {"form-action": [*csp["form-action"], control.url]}
-        yield control
 
 
 @pytest.fixture

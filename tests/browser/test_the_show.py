@@ -17,8 +17,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
 from bookings import payments
-from devtools.stripe_server import StripeControl, running
-from devtools.stripe_server.receiver import receiving
+from devtools.stripe_server import StripeControl
 from galleries import jobs, proofing, renditions
 from galleries.imaging.recipes import GRID, PROOF, THUMB
 from galleries.models import Gallery, Note, Photo, Rendition
@@ -99,17 +98,6 @@ def _view(photo: Photo, recipe: object, path: Path, now: datetime) -> Rendition:
         crc32=kept.crc32,
         made_at=now,
     )
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    """A Stripe without money, whose webhooks nobody hears: the reconcile finds the payment."""
-    with receiving() as nobody, running(webhook_url=nobody.url) as control:
-        settings.STRIPE_SECRET_KEY = control.api_key
-        settings.STRIPE_API_BASE = control.url
-        csp = settings.SECURE_CSP
-        settings.SECURE_CSP = csp | {"form-action": [*csp["form-action"], control.url]}
-        yield control
 
 
 @pytest.fixture

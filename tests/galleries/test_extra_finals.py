@@ -1,6 +1,5 @@
 """More finals than are included, and further rounds of changes: paid first through Checkout, or on the bill."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from django.utils import timezone
 from bookings import charges, payments
 from bookings.models import BookingExtra, ExtraKind
 from bookings.refusals import NotNow
-from devtools.stripe_server import StripeControl, running
+from devtools.stripe_server import StripeControl
 from galleries import extra_finals, invariants, proofing, retouching
 from galleries.models import Gallery, Pause, Version
 from galleries.proofing import ExtrasUnpaid, TooManyPicks
@@ -53,15 +52,6 @@ def ada(gallery: Gallery) -> Actor:
     sitter = gallery.shoot.sitter
     assert sitter is not None
     return Actor.client(sitter.pk, sitter.name)
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 @pytest.fixture
