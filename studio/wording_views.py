@@ -38,7 +38,7 @@ def words(request: HttpRequest, name: str) -> HttpResponse:
     """One message: the studio's words beside how they come out. Saving checks every name in braces."""
     message = _message(name)
     own = MessageWords.objects.filter(name=name, language="en").first()
-    values = {"subject": own.subject, "body": own.body} if own else {"subject": "", "body": _source(message)}
+    values = {"subject": own.subject, "body": own.body} if own else _to_begin_with(message)
     problems: dict[str, str] = {}
     if request.method == "POST":
         if request.POST.get("back_to_file"):
@@ -62,6 +62,12 @@ def words(request: HttpRequest, name: str) -> HttpResponse:
         **_preview(message, **values),
     }
     return render(request, "studio/word.html", context, status=422 if problems else 200)
+
+
+def _to_begin_with(message: Editable) -> dict[str, str]:
+    """What the page holds before the studio has words of its own: enough for a preview, and it can be saved."""
+    subject = "{studio}, {when}" if message.has_subject and message.samples else ""
+    return {"subject": subject, "body": _source(message)}
 
 
 def _source(message: Editable) -> str:
