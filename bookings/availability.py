@@ -151,6 +151,23 @@ class Enquiry:
         found = open_slots(filled(self.cast, self.day(), now=self.now, ignoring=self.ignoring))
         return next((slot for slot in found if slot.starts_at == self.starts_at), None)
 
+    def is_within_hours(
+        self, stay: tuple[datetime, datetime], work: Sequence[tuple[int, datetime, datetime]]
+    ) -> bool:
+        """Whether the place is open for a stay, and each of these Resources works from one instant to the other.
+        One that is in no cast any more is not asked."""
+        board = self.day()
+        line = line_of(board)
+        opening = opening_of(board, line)
+        works = {one.resource_id: works_of(board, one, line, opening) for one in board.calendars}
+
+        def covers(minutes: int, begins: datetime, until: datetime) -> bool:
+            return bool(runs(minutes, (until - begins) // MINUTE) >> line.floor(begins) & 1)
+
+        return covers(opening, *stay) and all(
+            covers(works[pk], begins, until) for pk, begins, until in work if pk in works
+        )
+
     def is_full(self) -> bool:
         """Whether the day has reached the session's cap at this moment."""
         day = self.day()

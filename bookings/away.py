@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from bookings import asking, availability, holds, messages
@@ -98,12 +99,16 @@ def back(*, resource_id: int, on: date, by: Actor, now: datetime) -> int:
 
 
 def affected(*, resource: Resource, first_on: date, last_on: date, now: datetime) -> list[Affected]:
-    """Every standing booking that needs the Resource on these local dates and has not begun, by time."""
+    """Every booking that needs the Resource on these local dates and has not begun, by time; what is only held as well:
+    unless somebody stands in before it is paid, the client chooses again or gets everything back."""
+    lives = Q(booking__status__in=STANDING) | Q(
+        booking__status=BookingStatus.HELD, booking__hold_expires_at__gt=now
+    )
     claims = (
         Claim.objects.filter(
+            lives,
             resource=resource,
             is_active=True,
-            booking__status__in=STANDING,
             booking__shoots__status=ShootStatus.PLANNED,
             works_from__range=(now - DAY, instant(ZoneInfo("UTC"), last_on + 2 * DAY, time())),
         )

@@ -17,12 +17,12 @@ from django.utils.translation import gettext as _
 
 from bookings import codes, lifecycle, policy
 from bookings import stripe_gateway as gateway
-from bookings.holds import held
+from bookings.holds import held, still_stands
 from bookings.ledger import balance
 from bookings.models import Booking, BookingExtra, Checkout, Voucher
 from bookings.people import clean, forget_if_unused, known_client, known_zone, read_person
 from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
-from bookings.refusals import DetailsRefused, NotNow
+from bookings.refusals import DetailsRefused, NotKept, NotNow
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, ExtraStatus, VoucherStatus
 from studio.actors import STRIPE, WORKER, Actor, ActorKind
 from studio.transitions import MoveRefused, begin, move
@@ -101,12 +101,14 @@ def take_details(
 
 
 def confirm_at_studio(*, booking_id: int, by: Actor, now: datetime) -> Booking:
-    """Confirm a held booking for which nothing is due now. Raises HoldOver, NotNow."""
+    """Confirm a held booking for which nothing is due now. Raises HoldOver (NotKept), NotNow."""
     with transaction.atomic():
         booking = held(booking_id, now=now)
         _need_details(booking)
         if due_now(booking):
             raise NotNow(_("This booking is paid online."))
+        if by.kind != ActorKind.USER and not still_stands(booking, now=now):
+            raise NotKept
         lifecycle.confirm(booking_id=booking_id, by=by, now=now)
         booking.refresh_from_db()
         return booking
@@ -125,7 +127,7 @@ def open_checkout(
 
     `return_path` is the page of ours the client comes back to (the booking's own by default). Opening the page of a
     hold lengthens it once to 31 minutes; page and hold end at the same instant. An open page of the same amount is
-    used again. Raises HoldOver, NotNow, gateway.GatewayUnavailable, gateway.GatewayRefused.
+    used again. Raises HoldOver (NotKept), NotNow, gateway.GatewayUnavailable, gateway.GatewayRefused.
     """
     for is_last in (False, True):
         checkout = _wanted(booking_id, purpose, extra_id=extra_id, return_path=return_path, now=now)
@@ -184,6 +186,8 @@ def _wanted(
         if purpose == "booking":
             booking = held(booking_id, now=now)
             _need_details(booking)
+            if not still_stands(booking, now=now):  # better said before than paid back after
+                raise NotKept
             amount, expires_at = due_now(booking), now + CHECKOUT_HOLD
         else:
             booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)

@@ -188,6 +188,23 @@ def held(booking_id: int, *, now: datetime) -> Booking:
     return booking
 
 
+def still_stands(booking: Booking, *, now: datetime) -> bool:
+    """Whether the place is open and everybody works at the booked time, by hours, closures and leave of this moment.
+
+    With the Booking locked; locks its Resources. What staff booked outside the hours stands.
+    """
+    if booking.override_reason:
+        return True
+    cast = cast_of(booking)
+    lock_resources(cast)
+    asked = availability.enquire(cast, booking.starts_at, now=now, leeway=Leeway.STAFF, ignoring=booking.pk)
+    claims = booking.claims.filter(is_active=True)
+    return asked.is_within_hours(
+        (booking.starts_at, booking.ends_at),
+        list(claims.values_list("resource", "works_from", "works_until")),
+    )
+
+
 def lock_resources(cast: Cast) -> None:
     """Lock everything a cast could use, in the order of ids; with a daily cap the session type before them."""
     if cast.session_type.daily_cap is not None:

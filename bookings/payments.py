@@ -21,7 +21,7 @@ from bookings import stripe_gateway as gateway
 from bookings.availability import Leeway
 from bookings.boards import has_room_on
 from bookings.checkout import adopt, recover
-from bookings.ledger import Balance, balance, refund_booking, write_payment, write_refund
+from bookings.ledger import Balance, balance, give_back_unmade, refund_booking, write_payment, write_refund
 from bookings.models import Allocation, Booking, Checkout, Payment, PaymentMethod, Refund, Shoot, Voucher
 from bookings.refusals import NotNow
 from bookings.statuses import (
@@ -117,7 +117,9 @@ def receive(*, checkout_id: int, payment_intent: str, now: datetime) -> Payment 
         is_offered = extra is not None and extra.status == ExtraStatus.PROPOSED
         if extra is not None and is_offered and booking.status == BookingStatus.CONFIRMED:
             charges.agree(extra, booking=booking, by=STRIPE, now=now)
-        if booking.status == BookingStatus.HELD:
+        if booking.status == BookingStatus.HELD and not holds.still_stands(booking, now=now):
+            _seat_elsewhere(booking, payment, now=now)
+        elif booking.status == BookingStatus.HELD:
             _give_back_surplus(booking, payment, now=now)
             lifecycle.confirm(booking_id=booking.pk, by=STRIPE, now=now)
         elif booking.status == BookingStatus.EXPIRED:
@@ -185,6 +187,24 @@ def _give_back_surplus(booking: Booking, payment: Payment, *, now: datetime) -> 
     return surplus
 
 
+def _seat_elsewhere(booking: Booking, payment: Payment, *, now: datetime) -> None:
+    """The studio closed, or somebody went away, while the client paid: at the same time with others, or all of it goes
+    back, what a voucher had paid as well."""
+    move(Booking, booking.pk, "expire", by=WORKER, now=now, reason=_("Closed or away meanwhile"))
+    booking.claims.filter(is_active=True).update(is_active=False)
+    move_where(Shoot.objects.filter(booking=booking), "cancel", by=WORKER, now=now)
+    codes.release([booking.pk], now=now)
+    booking.refresh_from_db()
+    if not _reseat(booking, now=now):
+        _give_back_late(booking, payment, now=now, has_closed=True)
+        give_back_unmade([booking.pk], now=now)
+        return
+    booking.refresh_from_db()
+    _give_back_surplus(booking, payment, now=now)
+    if booking.status == BookingStatus.CONFIRMED:
+        lifecycle.after_confirming(booking, message="booking_confirmed", by=STRIPE, now=now)
+
+
 # --- money for a time that lapsed ---------------------------------------------------------------------------
 
 
@@ -238,11 +258,13 @@ def _was_booked_by_staff(booking: Booking) -> bool:
     ).exists()
 
 
-def _give_back_late(booking: Booking, payment: Payment, *, now: datetime) -> None:
+def _give_back_late(booking: Booking, payment: Payment, *, now: datetime, has_closed: bool = False) -> None:
     refund_booking(
         booking,
         amount=payment.amount,
-        reason=_("The time was no longer free when the payment came"),
+        reason=_("Closed or away meanwhile")
+        if has_closed
+        else _("The time was no longer free when the payment came"),
         once=f"late:{payment.pk}",
         by=WORKER,
         now=now,
@@ -252,10 +274,16 @@ def _give_back_late(booking: Booking, payment: Payment, *, now: datetime) -> Non
         booking=booking,
         once=f"booking_late_payment_refunded:{payment.pk}",
         amount=payment.amount,
+        has_closed=has_closed,
         now=now,
     )
     messages.tell_studio(
-        "desk_late_payment", booking=booking, once=f"desk_late:{payment.pk}", now=now, is_seated=False
+        "desk_late_payment",
+        booking=booking,
+        once=f"desk_late:{payment.pk}",
+        now=now,
+        is_seated=False,
+        has_closed=has_closed,
     )
 
 

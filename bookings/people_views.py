@@ -21,6 +21,7 @@ from bookings.forms import day_or_none
 from bookings.models import Booking, Claim, Resource, ResourceDay, ResourceHours, ResourceKind
 from bookings.people import clean
 from bookings.refusals import Refused
+from bookings.statuses import BookingStatus
 from bookings.timeline import DAY
 from studio import credentials
 from studio.access import staff
@@ -321,7 +322,8 @@ def _stand_in(request: HttpRequest, booking: Booking) -> str:
         was = claim.resource
         taken = stand_ins.swap(claim_id=claim.pk, resource_id=_number(request, "resource"), by=by, now=now)
         asking.withdraw(booking, by=by, now=now, resources=[was.pk])
-        asking.ask_artists(booking, by=by, now=now)
+        if booking.status != BookingStatus.HELD:  # else they are asked once it is booked
+            asking.ask_artists(booking, by=by, now=now)
     return _("%(name)s does it.") % {"name": taken.resource.name}
 
 

@@ -30,9 +30,21 @@ class SlotTaken(Refused):
 class HoldOver(Refused):
     """The hold has lapsed or was given up; the time may still be free."""
 
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(
+            sentence
+            or _("Your 15 minutes are over and the time is open to others again. Please choose once more.")
+        )
+
+
+class NotKept(HoldOver):
+    """The studio closed, or somebody went away, while the time was held."""
+
     def __init__(self) -> None:
         super().__init__(
-            _("Your 15 minutes are over and the time is open to others again. Please choose once more.")
+            _(
+                "Meanwhile the studio has had to close at that time, or somebody you would need is away. We are sorry."
+            )
         )
 
 

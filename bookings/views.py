@@ -39,7 +39,7 @@ from bookings import (
 from bookings.forms import ChoiceOfTime, DetailsForm, HoldForm
 from bookings.models import Booking, SessionType
 from bookings.pricing import may_pay_at_studio
-from bookings.refusals import DetailsRefused, HoldOver, NotNow, NotOffered, SlotTaken
+from bookings.refusals import DetailsRefused, HoldOver, NotKept, NotNow, NotOffered, SlotTaken
 from bookings.seating import Slot
 from bookings.statuses import AskStatus, BookingStatus
 from bookings.stripe_gateway import BadSignature, GatewayError
@@ -265,8 +265,8 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
         except DetailsRefused as refusal:
             for field, sentence in refusal.problems.items():
                 form.add_error(field if field in form.fields else None, sentence)
-        except HoldOver:
-            return _hold_over(request, booking)
+        except HoldOver as refusal:
+            return _hold_over(request, booking, refusal)
         except NotNow as refusal:
             form.add_error(None, refusal.sentence)
         except GatewayError:
@@ -344,12 +344,14 @@ def _after_hold(request: HttpRequest, booking: Booking) -> HttpResponse:
     return _hold_over(request, booking)
 
 
-def _hold_over(request: HttpRequest, booking: Booking) -> HttpResponse:
+def _hold_over(request: HttpRequest, booking: Booking, refusal: HoldOver | None = None) -> HttpResponse:
     """The time is open again: one tap back to the same choice."""
     query: dict[str, str | int] = {"location": booking.location.slug}
     query |= {f"add-{row.add_on_id}": row.count for row in booking.add_ons.all()}
     again = reverse("session_type", args=[booking.session_type.slug]) + "?" + urlencode(query)
-    return render(request, "bookings/hold_over.html", {"booking": booking, "again": again}, status=410)
+    not_kept = refusal.sentence if isinstance(refusal, NotKept) else ""
+    context = {"booking": booking, "again": again, "not_kept": not_kept}
+    return render(request, "bookings/hold_over.html", context, status=410)
 
 
 @require_POST

@@ -1,6 +1,5 @@
 """A client goes back and presses another time: one browser holds one time, and what was paid is never given away."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -12,21 +11,11 @@ from django.utils import timezone
 from bookings import checkout, holds
 from bookings.models import Booking, Checkout, Claim
 from bookings.statuses import BookingStatus, CheckoutStatus
-from devtools.stripe_server import StripeControl, running
 from studio.actors import Actor, ActorKind
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 GUEST = Actor(ActorKind.CLIENT)
-
-
-@pytest.fixture
-def stripe(settings) -> Iterator[StripeControl]:
-    with running() as server:
-        settings.STRIPE_SECRET_KEY = server.api_key
-        settings.STRIPE_API_BASE = server.url
-        settings.STRIPE_WEBHOOK_SECRET = server.webhook_secret
-        yield server
 
 
 @pytest.fixture

@@ -2,20 +2,22 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
-from bookings import blocks, checkout, codes, holds, lifecycle, payments, webhooks
+from bookings import away, blocks, checkout, closing, codes, holds, lifecycle, payments, webhooks
 from bookings import stripe_gateway as gateway
 from bookings.invariants import money_kept_for_nothing, vouchers_and_codes
 from bookings.models import Allocation, Booking, Checkout, Client, DiscountCode, Payment, PaymentPlan, Refund
-from bookings.refusals import DetailsRefused, HoldOver, NotNow
+from bookings.refusals import DetailsRefused, HoldOver, NotKept, NotNow
 from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus, ShootStatus
+from bookings.views import HELD_HERE
 from devtools.stripe_server import sign
 from studio.actors import Actor, ActorKind
 from studio.models import Message, WebhookEvent
@@ -366,6 +368,83 @@ def test_a_payment_the_bank_is_thinking_about_keeps_the_hold(ready, stripe, now)
     payments.settle_checkout(checkout_id=page.pk, now=late)
     ready.refresh_from_db()
     assert ready.status == BookingStatus.CONFIRMED
+
+
+# --- closed or away while a time is held ----------------------------------------------------------------------
+
+
+def shut(how, place, ready, now):
+    on = ready.starts_at.date()
+    if how == "closed":
+        closing.close(location=place, first_on=on, name="Inventory", by=STAFF, now=now)
+    elif how == "closes early":
+        closing.close(location=place, first_on=on, name="Party", closes_at=time(10, 30), by=STAFF, now=now)
+    else:
+        photographer = ready.claims.get(resource__skills__slug="photographer").resource_id
+        away.away(resource_id=photographer, first_on=on, by=STAFF, now=now)
+
+
+HOW = ["closed", "closes early", "away"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_closed_time_is_refused_before_anything_is_paid(ready, client, place, now, stripe, how):
+    shut(how, place, ready, now)
+    with pytest.raises(NotKept):
+        checkout.open_checkout(booking_id=ready.pk, now=now)
+    assert not ready.checkouts.exists()
+    Booking.objects.filter(pk=ready.pk).update(due_now=0, pays_at_studio=True)
+    with pytest.raises(NotKept):
+        checkout.confirm_at_studio(booking_id=ready.pk, by=GUEST, now=now)
+    session = client.session
+    session[HELD_HERE] = [ready.public_id]
+    session.save()
+    typed = {"name": "Robin Sample", "email": "robin@client.example", "policy_accepted": "1"}
+    page = client.post(reverse("booking_details", args=[ready.public_id]), typed)
+    assert page.status_code == 410
+    html = page.content.decode()
+    assert "had to close at that time" in html and "Nothing was charged." in html and "Choose again" in html
+    ready.refresh_from_db()
+    assert ready.status == BookingStatus.HELD
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_money_for_a_time_closed_meanwhile_goes_back_in_full_and_is_said(ready, place, now, stripe, how):
+    page = open_page(ready, now)
+    shut(how, place, ready, now)
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    ready.refresh_from_db()
+    assert ready.status == BookingStatus.EXPIRED
+    assert not ready.claims.filter(is_active=True).exists()
+    assert [row.amount for row in Refund.objects.all()] == [Payment.objects.get().amount]
+    assert names(ready) == ["booking_late_payment_refunded", "desk_late_payment"]
+    told = Message.objects.get(name="booking_late_payment_refunded").body_text
+    assert "while you were paying, the studio had to close" in told
+    assert "meanwhile that time was closed" in Message.objects.get(name="desk_late_payment").body_text
+    assert_ledger_whole()
+
+
+def test_somebody_else_takes_the_seat_of_who_went_away_while_the_client_paid(ready, place, now, stripe):
+    page = open_page(ready, now)
+    shut("away", place, ready, now)
+    other = factories.resource("photographer", at=place)
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    ready.refresh_from_db()
+    assert (ready.status, ready.shoots.get().status) == (BookingStatus.CONFIRMED, ShootStatus.PLANNED)
+    assert ready.claims.filter(is_active=True, resource=other).exists()
+    assert "booking_confirmed" in names(ready) and "desk_late_payment" not in names(ready)
+    assert not Refund.objects.exists()
+
+
+def test_who_is_affected_names_what_is_only_held(ready, place, now):
+    photographer = ready.claims.get(resource__skills__slug="photographer").resource
+    on = {"first_on": ready.starts_at.date(), "last_on": ready.starts_at.date()}
+    assert [one.booking for one in away.affected(resource=photographer, now=now, **on)] == [ready]
+    lapsed = now + timedelta(minutes=16)
+    assert away.affected(resource=photographer, now=lapsed, **on) == []
 
 
 # --- late money ---------------------------------------------------------------------------------------------
