@@ -266,7 +266,7 @@ def _invoice(client: Client, shoot: Shoot, *, now: datetime) -> None:
         currency="GBP", seller={"name": "Northlight Ltd", "address": "1 High St", "tax_number": ""},
         buyer={"name": client.name, "firm": client.firm, "address": client.firm_address,
                "tax_number": client.tax_number, "email": client.email},
-        lines=[line], net=20000, tax=0, total=20000, actor_kind=ActorKind.WORKER,
+        lines=[line], was_paid=True, net=20000, tax=0, total=20000, actor_kind=ActorKind.WORKER,
     )  # fmt: skip
 
 

@@ -450,7 +450,9 @@ def test_a_list_leaves_out_what_is_at_another_location(world: World) -> None:
     person = factories.user(Role.PHOTOGRAPHER)
     person.staff_roles.update(location=factories.location())
     sign_in(elsewhere, person)
-    Booking.objects.filter(pk=here.pk).update(status="requested")
+    Booking.objects.filter(pk=here.pk).update(
+        status="requested", answer_by=timezone.now() + timedelta(days=1)
+    )
     seen = world.browsers["owner"].get(reverse("desk_bookings") + "?tab=open").content.decode()
     assert here.payer.name in seen
     for name in LISTS.split():
