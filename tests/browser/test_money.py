@@ -9,9 +9,9 @@ from bookings.models import Booking, DiscountCode, Invoice, SessionType, Voucher
 from bookings.statuses import BookingStatus
 from devtools.stripe_server import StripeControl
 from studio.models import LegalEntity, Location
-from tests.browser.test_booking import kind, no_serious_issue, open_booking, phone, stripe
+from tests.browser.test_booking import kind, no_serious_issue, open_booking, phone
 
-__all__ = ["kind", "phone", "stripe"]  # fixtures
+__all__ = ["kind", "phone"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
