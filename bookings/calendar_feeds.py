@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from icalendar import Calendar, Event
 
+from bookings import clashes
 from bookings.busy_times import BusyTimes, Unreadable, read_apart
 from bookings.models import Busy, BusyFeed, Claim, Resource, ResourceKind
 from bookings.refusals import NotNow
@@ -24,7 +25,7 @@ from studio.background import ring_on_commit
 from studio.fetching import Fetcher, FetchRefused
 from studio.models import Credential, Location
 
-SOURCE = "feed"
+SOURCE = clashes.SOURCE
 SCOPE = "calendar"
 EVERY = timedelta(minutes=15)
 BACKOFF = [timedelta(minutes=minutes) for minutes in (15, 30, 60, 180, 360)]
@@ -143,6 +144,7 @@ def _replace(feed: BusyFeed, found: BusyTimes, *, now: datetime) -> None:
             Busy(resource_id=feed.resource_id, starts_at=begins, ends_at=ends, source=SOURCE)
             for begins, ends in found.spans
         )
+        clashes.tell(resource_id=feed.resource_id, now=now)
 
 
 def _put_off(feed: BusyFeed, sentence: str, *, now: datetime) -> None:

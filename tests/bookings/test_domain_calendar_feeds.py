@@ -5,12 +5,14 @@ import threading
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 from icalendar import Calendar
 
 from bookings import availability, calendar_feeds, ics, lifecycle
@@ -18,10 +20,13 @@ from bookings import busy_times as reading
 from bookings.busy_times import Unreadable, busy_times, read_apart
 from bookings.models import Busy, BusyFeed
 from bookings.refusals import NotNow
+from bookings.timeline import instant
 from studio.actors import Actor, ActorKind
 from studio.fetching import Fetcher, FetchRefused, is_public
+from studio.models import Message
 from tests import factories
 from tests.factories import NOW
+from tests.galleries.making import sign_in
 
 STAFF = Actor(ActorKind.USER, 1, "Owner")
 TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)  # 10:00 in Chicago
@@ -446,6 +451,45 @@ def test_what_was_read_last_stays_while_a_calendar_cannot_be_read(crew):
     calendar_feeds.fetch_next(now=feed.next_fetch_at, by=Given(file_of()))
     feed.refresh_from_db()
     assert (feed.failures, feed.last_error, Busy.objects.count()) == (0, "", 0)
+
+
+def test_a_busy_time_over_a_booking_alarms_the_desk_once_and_goes_when_it_is_solved(client, place, crew):
+    """Read three times, told once; the time beside the work and the one of an unbooked day are nobody's business."""
+    factories.studio(alert_webhook_url="https://room.example/hook")
+    sign_in(client, factories.user())
+    kind = factories.session_type(locations=[place])
+    now = timezone.now().replace(microsecond=0)
+    ten = instant(ZoneInfo(place.zone), (now + 5 * DAY).date(), time(10))
+    ten += DAY * (ten.weekday() == 6)
+    booked = factories.booking(session_type=kind, at=place, starts_at=ten, now=now)
+    ana = crew["photographer"]
+    calendar_feeds.follow(resource_id=ana.pk, url="https://calendar.example/me.ics", by=STAFF, now=now)
+
+    def event(begins, minutes=30):
+        ends = begins + timedelta(minutes=minutes)
+        return f"DTSTART:{begins:%Y%m%dT%H%M%SZ}\nDTEND:{ends:%Y%m%dT%H%M%SZ}"
+
+    def fetched(*events):
+        calendar_feeds.ask_now(resource_id=ana.pk, now=now)
+        assert calendar_feeds.fetch_next(now=now, by=Given(file_of(*events)))
+        told = list(Message.objects.filter(name="alert").values_list("body_text", flat=True))
+        return told, "busy elsewhere" in client.get(reverse("desk")).content.decode()
+
+    after = ten + HOUR  # its buffer
+    assert fetched(event(after), event(ten + DAY)) == ([], False)
+    for _time in range(3):
+        told, is_shown = fetched(event(ten + timedelta(minutes=10)), event(ten + DAY))
+        assert is_shown and len(told) == 1
+    assert f"{ana.name} is booked" in told[0] and "10:10–10:40" in told[0]
+    assert len(fetched(event(ten + timedelta(minutes=20)))[0]) == 2  # another time is another alarm
+    lifecycle.move_to(booking_id=booked.pk, starts_at=ten + 3 * HOUR, by=STAFF, now=now)
+    assert "busy elsewhere" not in client.get(reverse("desk")).content.decode()
+    told, is_shown = fetched(event(ten + 3 * HOUR))
+    assert is_shown and len(told) == 3
+    lifecycle.cancel(booking_id=booked.pk, by=STAFF, now=now)
+    assert "busy elsewhere" not in client.get(reverse("desk")).content.decode()
+    told, is_shown = fetched()
+    assert (len(told), is_shown) == (3, False)
 
 
 def test_an_address_changed_while_it_is_read_is_not_overwritten(crew):
