@@ -198,6 +198,15 @@ def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **mor
         calendar="REQUEST",
         **more,
     )
+    messages.tell_sitters(
+        name,
+        booking=booking,
+        by=by,
+        now=now,
+        once=f"{name}:{booking.pk}:{booking.ics_sequence}",
+        calendar="REQUEST",
+        **more | {"refund": 0},  # the money is the Payer's
+    )
     messages.plan_reminders(booking, now=now)
 
 

@@ -206,7 +206,8 @@ def _write(
     """Rows, claims, times, price, history and mail of a locked booking. `slot` None: whoever stays keeps their seat."""
     price_before, back_before = booking.price, balance(booking).refunded
     finals_before = booking.finals_included
-    arrival_before, shoot = booking.starts_at, booking.shoots.earliest("pk")
+    arrival_before, end_before = booking.starts_at, booking.ends_at
+    shoot = booking.shoots.earliest("pk")
     arrives_at = slot.starts_at if slot else shoot.starts_at - cast.chain.shoot_begins * MINUTE
     is_move = slot is not None and slot.shoot_starts_at != shoot.starts_at
     if is_move and by.kind == ActorKind.CLIENT and not lifecycle.may_move(booking, now=now):
@@ -252,6 +253,16 @@ def _write(
         due=found.due,
         back=found.back,
     )
+    if (booking.starts_at, booking.ends_at) != (arrival_before, end_before):
+        messages.tell_sitters(
+            "booking_moved",
+            booking=booking,
+            by=by,
+            now=now,
+            once=f"booking_moved:{booking.pk}:{booking.ics_sequence}",
+            calendar="REQUEST",
+            was_at=arrival_before,
+        )
     if booking.starts_at != arrival_before:
         messages.plan_reminders(booking, now=now)
     if slot is not None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext as _
 from icalendar import Calendar, Event, vCalAddress, vText
 
-from bookings.models import Booking
+from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
 from studio.models import Studio
 
@@ -23,18 +23,23 @@ def uid(booking: Booking) -> str:
     return f"{booking.public_id}@booking.likeness"
 
 
-def calendar_text(booking: Booking, *, method: str = "REQUEST", now: datetime) -> str:
-    """The calendar file. `method` is REQUEST (new or moved), CANCEL, or PUBLISH for a plain download."""
+def calendar_text(
+    booking: Booking, *, method: str = "REQUEST", guest: Client | None = None, now: datetime
+) -> str:
+    """The calendar file. `method` is REQUEST (new or moved), CANCEL, or PUBLISH for a plain download.
+
+    It invites `guest`, the Payer unless named: a sitter's entry does not show who booked.
+    """
     calendar = Calendar()
     calendar.add("prodid", "-//Likeness//Booking//EN")
     calendar.add("version", "2.0")
     calendar.add("method", method)
-    calendar.add_component(_event(booking, method, now=now))
+    calendar.add_component(_event(booking, method, guest or booking.payer, now=now))
     calendar.add_missing_timezones()
     return str(calendar.to_ical().decode())
 
 
-def _event(booking: Booking, method: str, *, now: datetime) -> Event:
+def _event(booking: Booking, method: str, invited: Client | None, *, now: datetime) -> Event:
     zone = ZoneInfo(booking.location.zone)
     studio = Studio.objects.first()
     name = studio.name if studio else booking.location.name
@@ -55,8 +60,8 @@ def _event(booking: Booking, method: str, *, now: datetime) -> Event:
     event.add("class", "PRIVATE")
     if studio and studio.email:
         event["organizer"] = _address(studio.email, studio.name)
-    if booking.payer is not None and method != "PUBLISH":
-        guest = _address(booking.payer.email, booking.payer.name)
+    if invited is not None and method != "PUBLISH":
+        guest = _address(invited.email, invited.name)
         guest.params["PARTSTAT"] = vText("ACCEPTED")
         guest.params["RSVP"] = vText("FALSE")
         event.add("attendee", guest, encode=0)

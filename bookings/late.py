@@ -83,15 +83,17 @@ def make_shorter(*, shoot_id: int, by: Actor, now: datetime) -> Lateness:
         found = lateness(shoot, shoot.expected_at)
         words = _("shorter: %(left)d of %(booked)d minutes") % {"left": found.left, "booked": found.booked}
         note(shoot.booking, "late", words, by=by, now=now)
-        messages.tell_client(
-            "booking_shorter",
-            booking=shoot.booking,
-            by=by,
-            now=now,
-            once=f"booking_shorter:{shoot.pk}:{shoot.expected_at.timestamp():.0f}",
-            left=found.left,
-            booked=found.booked,
-        )
+        once = f"booking_shorter:{shoot.pk}:{shoot.expected_at.timestamp():.0f}"
+        for tell in (messages.tell_client, messages.tell_sitters):
+            tell(
+                "booking_shorter",
+                booking=shoot.booking,
+                by=by,
+                now=now,
+                once=once,
+                left=found.left,
+                booked=found.booked,
+            )
         return found
 
 

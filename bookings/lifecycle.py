@@ -25,7 +25,7 @@ from studio import credentials, outbox
 from studio.actors import WORKER, Actor, ActorKind
 from studio.currencies import rounded_up
 from studio.happenings import tell
-from studio.models import Closure, Location, OpeningHours
+from studio.models import Closure, Location, Message, OpeningHours
 from studio.templatetags.studio_tags import local, money
 from studio.transitions import move
 
@@ -270,6 +270,15 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
         calendar="REQUEST",
         was_at=was_at,
     )
+    messages.tell_sitters(
+        "booking_moved",
+        booking=booking,
+        by=by,
+        now=now,
+        once=f"booking_moved:{booking.pk}:{booking.ics_sequence}",
+        calendar="REQUEST",
+        was_at=was_at,
+    )
     messages.plan_reminders(booking, now=now)
     asking.ask_again(booking, by=by, now=now)
 
@@ -403,6 +412,16 @@ def _end(
         by_studio=by_studio,
         is_waived=is_waived,
     )
+    if booking.confirmed_at is not None:  # of a request they were not told
+        messages.tell_sitters(
+            "booking_sitter_cancelled",
+            booking=booking,
+            by=by,
+            now=now,
+            once=f"booking_sitter_cancelled:{booking.pk}",
+            calendar="CANCEL",
+            by_studio=by_studio,
+        )
 
 
 # --- the day ------------------------------------------------------------------------------------------------
@@ -573,8 +592,11 @@ def set_sitter(
         )
         shoot.sitter.refresh_from_db()
         if before != shoot.sitter:
+            shoot.booking = booking
+            _tell_replaced(shoot, before, by=by, now=now)
             forget_if_unused(before)
             _tell_sitter(shoot, by=by, now=now)
+            _remind_sitter(shoot, now=now)
         return shoot
 
 
@@ -595,15 +617,50 @@ def _tell_sitter(shoot: Shoot, *, by: Actor, now: datetime) -> None:
         or booking.status != BookingStatus.CONFIRMED
     ):
         return
+    is_apart = messages.address_of(shoot.sitter) != messages.address_of(booking.payer)
     messages.tell_client(
         "booking_sitter",
         booking=booking,
         to=shoot.sitter,
         by=by,
         now=now,
-        once=f"booking_sitter:{shoot.pk}:{shoot.sitter_id}",
-        calendar="REQUEST",
+        once=f"booking_sitter:{shoot.pk}:{shoot.sitter_id}:{_times_replaced(shoot, shoot.sitter)}",
+        calendar="REQUEST" if is_apart else "",  # the Payer's entry lies in the same calendar already
     )
+
+
+def _tell_replaced(shoot: Shoot, before: Client | None, *, by: Actor, now: datetime) -> None:
+    """Whoever was to be in the picture and is not any more: no reminder, and nothing left in their calendar."""
+    booking = shoot.booking
+    if before is None or before.pk == booking.payer_id or booking.status != BookingStatus.CONFIRMED:
+        return
+    messages.drop_reminders(booking, now=now, to=before)
+    still_told = (messages.address_of(booking.payer), messages.address_of(shoot.sitter))
+    if messages.address_of(before) in still_told:  # a name was corrected
+        return
+    messages.tell_client(
+        "booking_sitter_off",
+        booking=booking,
+        to=before,
+        by=by,
+        now=now,
+        once=f"booking_sitter_off:{shoot.pk}:{before.pk}:{_times_replaced(shoot, before)}",
+        calendar="CANCEL",
+        has_link=False,
+    )
+
+
+def _times_replaced(shoot: Shoot, person: Client) -> int:
+    """How often this person was taken out of the picture: asked back, they are told anew."""
+    return Message.objects.filter(
+        name="booking_sitter_off", about_id=shoot.booking_id, client_id=person.pk
+    ).count()
+
+
+def _remind_sitter(shoot: Shoot, *, now: datetime) -> None:
+    booking = shoot.booking
+    if shoot.sitter in messages.sitters_apart(booking) and booking.status == BookingStatus.CONFIRMED:
+        messages.plan_reminders(booking, now=now, to=shoot.sitter)
 
 
 def set_nerves(*, shoot_id: int, chips: Sequence[str], text: str = "", by: Actor, now: datetime) -> Shoot:

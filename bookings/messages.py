@@ -5,6 +5,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 
 from bookings import ics, promising
@@ -15,6 +16,7 @@ from bookings.wording import COACHING
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor
 from studio.models import Channel, Location, Message, MessageStatus, Studio
+from studio.transitions import move_where
 from studio.wording import worded
 
 # The nearest first: where two would come within twelve hours of each other, the one closer to the session stays.
@@ -39,29 +41,53 @@ def tell_client(
     once: str | None = None,
     due_at: datetime | None = None,
     calendar: str = "",
+    has_link: bool = True,
     **more: Any,
 ) -> Message | None:
-    """Queue a mail about a booking to its Payer (or `to`), with a fresh link; `calendar` attaches the .ics
-    with that method (REQUEST, CANCEL)."""
+    """Queue a mail about a booking to its Payer (or `to`), with a fresh link (`has_link`: to somebody who is no part
+    of it any more goes none); `calendar` attaches the .ics with that method (REQUEST, CANCEL)."""
     to = to or booking.payer
     if to is None or to.erased_at is not None:
         return None
     if once and Message.objects.filter(once=once).exists():
         return None
-    link = credentials.grant(
-        scope="booking", target=booking.public_id, now=now, holder_id=to.pk, holder_label=to.name
-    ).url
+    if has_link:
+        more["link"] = credentials.grant(
+            scope="booking", target=booking.public_id, now=now, holder_id=to.pk, holder_label=to.name
+        ).url
     return outbox.queue_message(
         name,
         to=to,
         about=booking,
-        context=_facts(booking) | {"link": link} | more,
+        context=_facts(booking) | {"is_payer": to.pk == booking.payer_id} | more,
         now=now,
         due_at=due_at,
         once=once,
         by=by,
-        attachments=_attached(booking, calendar, now=now) if calendar else (),
+        attachments=_attached(booking, calendar, to=to, now=now) if calendar else (),
     )
+
+
+def sitters_apart(booking: Booking) -> list[Client]:
+    """Who is in the picture and is written to beside the Payer: nobody twice, and no address twice."""
+    written = {address_of(booking.payer)}
+    found = []
+    for shoot in booking.shoots.select_related("sitter").order_by("pk"):
+        if shoot.sitter is not None and address_of(shoot.sitter) not in written:
+            written.add(address_of(shoot.sitter))
+            found.append(shoot.sitter)
+    return found
+
+
+def address_of(client: Client | None) -> str:
+    """A mail address as it is compared."""
+    return client.email.strip().casefold() if client else ""
+
+
+def tell_sitters(name: str, *, booking: Booking, now: datetime, once: str, **more: Any) -> None:
+    """Queue a mail to everybody in the picture who is not the Payer. It must say nothing of the Payer's money."""
+    for person in sitters_apart(booking):
+        tell_client(name, booking=booking, to=person, now=now, once=f"{once}:{person.pk}", **more)
 
 
 def tell_studio(
@@ -76,19 +102,26 @@ def tell_studio(
     )
 
 
-def plan_reminders(booking: Booking, *, now: datetime) -> None:
+def plan_reminders(
+    booking: Booking, *, now: datetime, to: Client | None = None, is_told_now: bool = True
+) -> None:
     """Queue what prepares and reminds, as far as it still makes sense: a week, three days, a day before, and a text.
 
-    Never in the quiet hours, never within twelve hours of another mail that is planned about this booking or of this
-    moment (a confirmation goes out now). Planned again after a move, or when something new was told.
+    For the Payer and whoever is in the picture (or only for `to`). Never in the quiet hours, never within twelve hours
+    of another mail that is planned for that person about this booking or of this moment (a confirmation goes out now;
+    `is_told_now` false: none does). Planned again after a move, or when something new was told.
     """
-    planned = [now, *_planned(booking)]
-    revision = Message.objects.filter(
-        about_model=booking._meta.label_lower,
-        about_id=booking.pk,
-        name__in=REMINDER_NAMES,
-        status="cancelled",
-    ).count()
+    people = [to] if to else [booking.payer, *sitters_apart(booking)]
+    for person in people:
+        if person is not None and person.erased_at is None:
+            _plan_for(person, booking, now=now, is_told_now=is_told_now)
+
+
+def _plan_for(person: Client, booking: Booking, *, now: datetime, is_told_now: bool) -> None:
+    planned = [now, *_planned(booking, person)] if is_told_now else _planned(booking, person)
+    mark = f"{booking.pk}:{booking.ics_sequence}:{_revision(booking)}"
+    if person.pk != booking.payer_id:
+        mark += f":{person.pk}"
     for name, before in SEQUENCE:
         due_at = awake(booking.starts_at - before, booking.location)
         if due_at < now or any(abs(due_at - other) < APART for other in planned):
@@ -97,34 +130,43 @@ def plan_reminders(booking: Booking, *, now: datetime) -> None:
         tell_client(
             name,
             booking=booking,
+            to=person,
             now=now,
             due_at=due_at,
-            once=f"{name}:{booking.pk}:{booking.ics_sequence}:{revision}",
+            once=f"{name}:{mark}",
             may_move=before > timedelta(hours=48),
-            coaching=coaching_of(booking) if name == "booking_prepare" else (),
+            coaching=coaching_of(booking, person) if name == "booking_prepare" else (),
             has_hair_or_make_up=booking.add_ons.filter(add_on__kind__in=["hair", "make_up"]).exists(),
         )
     due_at = awake(booking.starts_at - TEXT_BEFORE, booking.location)
-    if booking.payer is not None and booking.payer.erased_at is None and due_at >= now:
+    is_told_by_payer = (
+        person.pk != booking.payer_id and booking.payer and person.mobile == booking.payer.mobile
+    )
+    if due_at >= now and not is_told_by_payer:
         outbox.queue_text(
             "text_reminder",
-            to=booking.payer,
+            to=person,
             about=booking,
             context=_facts(booking),
             now=now,
             due_at=due_at,
-            once=f"text_reminder:{booking.pk}:{booking.ics_sequence}:{revision}",
+            once=f"text_reminder:{mark}",
         )
 
 
-def _planned(booking: Booking) -> list[datetime]:
-    """When other mails about this booking go out."""
-    waiting = Message.objects.filter(
-        about_model=booking._meta.label_lower,
-        about_id=booking.pk,
-        channel=Channel.EMAIL,
-        status=MessageStatus.QUEUED,
-    )
+def _about(booking: Booking) -> "QuerySet[Message]":
+    return Message.objects.filter(about_model=booking._meta.label_lower, about_id=booking.pk)
+
+
+def _revision(booking: Booking) -> int:
+    """How many reminders were taken back so far: what is planned anew is not what was."""
+    taken_back = _about(booking).filter(name__in=REMINDER_NAMES, status=MessageStatus.CANCELLED)
+    return taken_back.count()
+
+
+def _planned(booking: Booking, person: Client) -> list[datetime]:
+    """When other mails about this booking go out to this person."""
+    waiting = _about(booking).filter(client_id=person.pk, channel=Channel.EMAIL, status=MessageStatus.QUEUED)
     return list(waiting.values_list("due_at", flat=True))
 
 
@@ -132,17 +174,17 @@ def plan_again(booking: Booking, *, now: datetime) -> None:
     """Something was told that a planned mail should answer: take back what was not sent and plan it anew."""
     if booking.status == BookingStatus.CONFIRMED and booking.starts_at > now:
         drop_reminders(booking, now=now)
-        plan_reminders(booking, now=now)
+        plan_reminders(booking, now=now, is_told_now=False)
 
 
-def coaching_of(booking: Booking) -> list[str]:
+def coaching_of(booking: Booking, person: Client) -> list[str]:
     """How the photographer will help, in the studio's words: one paragraph for each thing that worries the sitter.
 
     Only what was tapped is answered; what was written is read by the photographer alone and quoted nowhere. Nothing
-    is said to a payer who is somebody else.
+    is said to anybody but the sitter.
     """
-    shoot = booking.shoots.order_by("pk").first()
-    if shoot is None or shoot.sitter_id != booking.payer_id:
+    shoot = booking.shoots.filter(sitter=person).order_by("pk").first()
+    if shoot is None:
         return []
     found = []
     for chip in shoot.nerves:
@@ -152,9 +194,10 @@ def coaching_of(booking: Booking) -> list[str]:
     return found
 
 
-def drop_reminders(booking: Booking, *, now: datetime) -> None:
-    """Take back what was not sent yet: no reminder of a time that does not hold."""
-    outbox.cancel_messages(about=booking, now=now, names=REMINDER_NAMES)
+def drop_reminders(booking: Booking, *, now: datetime, to: Client | None = None) -> None:
+    """Take back what was not sent yet (to one person only, if named): no reminder of a time that does not hold."""
+    reminders = _about(booking).filter(name__in=REMINDER_NAMES)
+    move_where(reminders.filter(client_id=to.pk) if to else reminders, "cancel", by=WORKER, now=now)
 
 
 def awake(moment: datetime, location: Location) -> datetime:
@@ -178,11 +221,11 @@ def _facts(booking: Booking) -> dict[str, Any]:
     }
 
 
-def _attached(booking: Booking, method: str, *, now: datetime) -> Sequence[Mapping[str, str]]:
+def _attached(booking: Booking, method: str, *, to: Client, now: datetime) -> Sequence[Mapping[str, str]]:
     return [
         {
             "name": "session.ics",
             "type": f"text/calendar; method={method}; charset=utf-8",
-            "text": ics.calendar_text(booking, method=method, now=now),
+            "text": ics.calendar_text(booking, method=method, guest=to, now=now),
         }
     ]

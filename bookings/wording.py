@@ -26,9 +26,11 @@ SAMPLES = {
     "phone": "+1 718 555 0142",
 }
 
+SITTER_SAMPLES = {name: words for name, words in SAMPLES.items() if name != "price"}
+
 
 def facts(context: Mapping[str, Any]) -> dict[str, str]:
-    """What can be named in every message about a booking."""
+    """What can be named in every message about a booking. The price is the Payer's: nobody else reads it."""
     booking, location = context["booking"], context["location"]
     shoot, studio = context.get("shoot"), context.get("studio")
     return {
@@ -42,7 +44,7 @@ def facts(context: Mapping[str, Any]) -> dict[str, str]:
         "place": location.name,
         "address": location.address,
         "directions": location.directions,
-        "price": money(booking.price, booking.currency),
+        "price": money(booking.price, booking.currency) if context["to"] == booking.payer else "",
         "link": context.get("link", ""),
         "studio": studio.name if studio else "",
         "phone": studio.phone if studio else "",
@@ -125,7 +127,19 @@ for message in (
         SAMPLES | {"kept": "$160"},
         needs=("kept", "link"),
     ),
-    Editable("booking_sitter", gettext_lazy("To the one in the picture"), facts, SAMPLES, needs=("link",)),
+    Editable(
+        "booking_sitter",
+        gettext_lazy("To the one in the picture"),
+        facts,
+        SITTER_SAMPLES,
+        needs=("link",),
+    ),
+    Editable(
+        "booking_sitter_cancelled",
+        gettext_lazy("Cancelled, to the one in the picture"),
+        facts,
+        SITTER_SAMPLES,
+    ),
     Editable("text_reminder", gettext_lazy("Text, two hours before"), facts, SAMPLES, has_subject=False),
     *(
         Editable(f"coaching_{chip}", label, lambda context: {}, {}, has_subject=False)
