@@ -91,6 +91,7 @@ NOTED = {
     "move_to": _("Moved"),
     "stand_in": _("Somebody else does it"),
     "come_without": _("Comes without"),
+    "change_add_ons": _("Other add-ons"),
     "offer_change": _("Another time was offered"),
     "late": _("Late"),
     "reshoot": _("Reshoot booked"),
