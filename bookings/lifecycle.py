@@ -208,6 +208,8 @@ def _check_movable(booking: Booking, *, by: Actor, now: datetime) -> None:
         raise NotNow(_("Only a standing booking can be moved."))
     if booking.shoots.exclude(status=ShootStatus.PLANNED).exists():
         raise NotNow(_("This session has already begun."))
+    if by.kind != ActorKind.USER and _is_asked_for(booking):
+        raise NotNow(_("We agree the times of this session with you. Please ask us for another one."))
     if by.kind != ActorKind.USER and not may_move(booking, now=now):
         raise TooLate(
             _("A session can be moved once, until %(hours)d hours before. Please ask us, we will find a way.")
@@ -216,10 +218,20 @@ def _check_movable(booking: Booking, *, by: Actor, now: datetime) -> None:
 
 
 def may_move(booking: Booking, *, now: datetime) -> bool:
-    """Whether the client may move it without asking: by the policy, or because the studio asked for another time."""
-    return booking.free_change_since is not None or policy.may_move(
-        starts_at=booking.starts_at, moved_count=booking.moved_count, at=now
-    )
+    """Whether the client may move it without asking: by the policy, or because the studio asked for another time.
+
+    Not where the studio confirms by hand and has said yes to this time: another one needs another yes.
+    """
+    if booking.free_change_since is not None:
+        return True
+    in_time = policy.may_move(starts_at=booking.starts_at, moved_count=booking.moved_count, at=now)
+    return in_time and not _is_asked_for(booking)
+
+
+def _is_asked_for(booking: Booking) -> bool:
+    """Whether another time needs the studio's yes, which it has not asked for itself."""
+    is_agreed = booking.session_type.is_confirmed_by_staff and booking.status == BookingStatus.CONFIRMED
+    return is_agreed and booking.free_change_since is None
 
 
 def _write_times(

@@ -134,7 +134,7 @@ def _plan_for(person: Client, booking: Booking, *, now: datetime, is_told_now: b
             now=now,
             due_at=due_at,
             once=f"{name}:{mark}",
-            may_move=before > timedelta(hours=48),
+            may_move=before > timedelta(hours=48) and not booking.session_type.is_confirmed_by_staff,
             coaching=coaching_of(booking, person) if name == "booking_prepare" else (),
             has_hair_or_make_up=booking.add_ons.filter(add_on__kind__in=["hair", "make_up"]).exists(),
         )

@@ -25,7 +25,7 @@ from bookings import (
     till,
 )
 from bookings.forms import NERVES, NervesForm, SitterForm, instant_of
-from bookings.models import Booking, ConsentPurpose, Shoot
+from bookings.models import Booking, Client, ConsentPurpose, Shoot
 from bookings.preparing import to_do
 from bookings.refusals import NotNow, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot
@@ -81,6 +81,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         "may_change": changes.may_change(found, now=now),
         "to_do": to_do(shoot, by) if shoot else [],
         "thread": found.thread.order_by("pk"),
+        "viewer": Client.objects.filter(pk=by.id or 0).first(),
         "form_token": uuid.uuid4(),
         "asked_text": request.session.get(f"asked:{public_id}", ""),
         "is_over": found.ends_at <= now,

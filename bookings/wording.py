@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from studio.templatetags.studio_tags import local, local_day, local_time, money
+from studio.templatetags.studio_tags import local, local_day, local_time, money, your_time
 from studio.wording import Editable, editable
 
 SAMPLES = {
@@ -37,7 +37,7 @@ def facts(context: Mapping[str, Any]) -> dict[str, str]:
         "first_name": context["to"].greeting_name,
         "session": booking.session_type.name,
         "with": ", ".join(row.add_on.name for row in context["add_ons"]),
-        "when": local(booking.starts_at, location),
+        "when": local(booking.starts_at, location) + your_time(booking.starts_at, location, context["to"]),
         "day": local_day(booking.starts_at, location),
         "time": local_time(booking.starts_at, location),
         "camera_time": local_time(shoot.starts_at if shoot else booking.starts_at, location),

@@ -128,6 +128,22 @@ def local_time(moment: datetime | None, place: object) -> str:
     return _in_zone(moment, place, "H:i", "H:i")
 
 
+@register.simple_tag
+def your_time(moment: datetime | None, place: object, person: object) -> str:
+    """A moment on a person's own clock, to be said behind the place's: " (16:00 your time, Europe/London)".
+
+    Empty where the clocks agree at that moment, or theirs is not known.
+    """
+    own = str(getattr(person, "zone", "") or "")
+    if moment is None or not own:
+        return ""
+    here, there = moment.astimezone(zone_of(place)), moment.astimezone(zone_of(own))
+    if here.utcoffset() == there.utcoffset():
+        return ""
+    shown = local_time(moment, own) if here.date() == there.date() else local(moment, own)
+    return _(" (%(time)s your time, %(zone)s)") % {"time": shown, "zone": own.replace("_", " ")}
+
+
 def _in_zone(moment: datetime | None, place: object, pattern: str, with_year: str) -> str:
     if not moment:  # None, or a name the template does not have
         return ""

@@ -95,6 +95,14 @@ def test_a_payer_who_is_somebody_else_reads_nothing_of_the_sitters_worries(booke
     assert "short runs" in mails.exclude(client_id=booked.payer_id).get().body_text
 
 
+def test_a_client_elsewhere_reads_their_own_clock_too(booked):
+    type(booked.payer).objects.filter(pk=booked.payer_id).update(zone="Europe/London")
+    booked.payer.refresh_from_db()
+    messages.tell_client("booking_moved", booking=booked, now=NOW, was_at=booked.starts_at)
+    mail = Message.objects.get(name="booking_moved")
+    assert "your time, Europe/London)" in mail.body_text
+
+
 def test_nothing_is_sent_after_a_cancellation(booked):
     messages.plan_reminders(booked, now=NOW)
     lifecycle.cancel(booking_id=booked.pk, by=OWNER, now=NOW, full_refund=True)

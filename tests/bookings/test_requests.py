@@ -213,6 +213,32 @@ def test_a_request_that_is_moved_is_a_request_still(asked):
     assert (event["status"], event["sequence"]) == ("TENTATIVE", 1)
 
 
+def test_another_time_than_the_one_we_said_yes_to_is_asked_for(asked, client, monkeypatch):
+    lifecycle.confirm(booking_id=asked.pk, by=STAFF, now=NOW)
+    asked.refresh_from_db()
+    assert not lifecycle.may_move(asked, now=NOW)
+    with pytest.raises(NotNow, match="agree the times"):
+        lifecycle.move_to(booking_id=asked.pk, starts_at=TEN + HOUR, by=GUEST, now=NOW)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    session = client.session
+    session[HELD_HERE] = [asked.public_id]
+    session.save()
+    assert "Please ask us for another one" in client.get(reverse("booking_move", args=[asked.public_id])).text
+    assert lifecycle.move_to(booking_id=asked.pk, starts_at=TEN + HOUR, by=STAFF, now=NOW)
+    Booking.objects.filter(pk=asked.pk).update(free_change_since=NOW)  # we asked for another time ourselves
+    assert lifecycle.move_to(booking_id=asked.pk, starts_at=TEN + 2 * HOUR, by=GUEST, now=NOW)
+
+
+def test_who_asks_is_told_so_before(held, kind, client, monkeypatch):
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    session = client.session
+    session[HELD_HERE] = [held.public_id]
+    session.save()
+    page = client.get(reverse("booking_details", args=[held.public_id])).text
+    assert "you have our answer by mail" in page and "Ask for this time" in page
+    assert "You ask for a time" in client.get(reverse("session_type", args=[kind.slug])).text
+
+
 def test_requests_stand_first_on_the_desk_and_the_soonest_first(asked, kind, place, client, monkeypatch):
     soon = factories.booking(
         session_type=kind,

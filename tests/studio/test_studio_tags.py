@@ -43,6 +43,35 @@ def test_local_is_in_the_zone_of_the_location() -> None:
     assert studio_tags.local_time(this_year, "Asia/Kathmandu") == "05:45"
 
 
+class Person:
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "words"),
+    [
+        (datetime(2026, 11, 24, 16, tzinfo=UTC), "Europe/London", " (16:00 your time, Europe/London)"),
+        (
+            datetime(2026, 11, 24, 23, tzinfo=UTC),
+            "Asia/Kathmandu",
+            " (Wed 25 November, 04:45 your time, Asia/Kathmandu)",
+        ),
+        (
+            datetime(2026, 11, 24, 16, tzinfo=UTC),
+            "America/Menominee",
+            "",
+        ),  # the same clock under another name
+        (datetime(2026, 7, 1, 16, tzinfo=UTC), "America/Regina", " (10:00 your time, America/Regina)"),
+        (datetime(2026, 12, 1, 16, tzinfo=UTC), "America/Regina", ""),  # only in summer are they apart
+        (datetime(2026, 12, 1, 16, tzinfo=UTC), "", ""),
+        (None, "Europe/London", ""),
+    ],
+)
+def test_a_persons_own_clock_is_said_where_it_differs(moment: datetime, zone: str, words: str) -> None:
+    assert studio_tags.your_time(moment, Place(), Person(zone)) == words
+
+
 def test_local_names_the_year_when_it_is_another() -> None:
     assert studio_tags.local(datetime(2031, 1, 1, 3, 0, tzinfo=UTC), Place()) == "Tue 31 December 2030, 21:00"
     assert studio_tags.local_day(datetime(2031, 7, 1, 12, 0, tzinfo=UTC), Place()) == "Tuesday 1 July 2031"
