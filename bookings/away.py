@@ -189,7 +189,7 @@ def _give_back(booking: Booking, row: BookingAddOn, *, by: Actor, now: datetime)
 
 def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **more: Any) -> None:
     messages.drop_reminders(booking, now=now)
-    messages.tell_client(
+    messages.tell_everybody(
         name,
         booking=booking,
         by=by,
@@ -197,15 +197,6 @@ def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **mor
         once=f"{name}:{booking.pk}:{booking.ics_sequence}",
         calendar="REQUEST",
         **more,
-    )
-    messages.tell_sitters(
-        name,
-        booking=booking,
-        by=by,
-        now=now,
-        once=f"{name}:{booking.pk}:{booking.ics_sequence}",
-        calendar="REQUEST",
-        **more | {"refund": 0},  # the money is the Payer's
     )
     messages.plan_reminders(booking, now=now)
 

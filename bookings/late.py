@@ -83,17 +83,15 @@ def make_shorter(*, shoot_id: int, by: Actor, now: datetime) -> Lateness:
         found = lateness(shoot, shoot.expected_at)
         words = _("shorter: %(left)d of %(booked)d minutes") % {"left": found.left, "booked": found.booked}
         note(shoot.booking, "late", words, by=by, now=now)
-        once = f"booking_shorter:{shoot.pk}:{shoot.expected_at.timestamp():.0f}"
-        for tell in (messages.tell_client, messages.tell_sitters):
-            tell(
-                "booking_shorter",
-                booking=shoot.booking,
-                by=by,
-                now=now,
-                once=once,
-                left=found.left,
-                booked=found.booked,
-            )
+        messages.tell_everybody(
+            "booking_shorter",
+            booking=shoot.booking,
+            by=by,
+            now=now,
+            once=f"booking_shorter:{shoot.pk}:{shoot.expected_at.timestamp():.0f}",
+            left=found.left,
+            booked=found.booked,
+        )
         return found
 
 

@@ -273,16 +273,7 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
         _ask_again(booking, by=by, now=now)
         return
     messages.drop_reminders(booking, now=now)
-    messages.tell_client(
-        "booking_moved",
-        booking=booking,
-        by=by,
-        now=now,
-        once=f"booking_moved:{booking.pk}:{booking.ics_sequence}",
-        calendar="REQUEST",
-        was_at=was_at,
-    )
-    messages.tell_sitters(
+    messages.tell_everybody(
         "booking_moved",
         booking=booking,
         by=by,

@@ -90,6 +90,14 @@ def tell_sitters(name: str, *, booking: Booking, now: datetime, once: str, **mor
         tell_client(name, booking=booking, to=person, now=now, once=f"{once}:{person.pk}", **more)
 
 
+def tell_everybody(
+    name: str, *, booking: Booking, now: datetime, once: str, refund: int = 0, **more: Any
+) -> None:
+    """The same mail to the Payer and to everybody in the picture. What goes back is the Payer's to read."""
+    tell_client(name, booking=booking, now=now, once=once, refund=refund, **more)
+    tell_sitters(name, booking=booking, now=now, once=once, refund=0, **more)
+
+
 def tell_studio(
     name: str, *, booking: Booking, once: str, now: datetime, due_at: datetime | None = None, **more: Any
 ) -> Message | None:
