@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from django.db.models import Prefetch, Q
@@ -14,7 +15,7 @@ from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bookings.boards import Cast, Leeway, Player, filled, frame
+from bookings.boards import Cast, Leeway, Player, filled, frame, is_capped
 from bookings.models import AddOn, Requirement, Resource, ResourceKind, SessionType
 from bookings.refusals import NotOffered
 from bookings.seating import (
@@ -121,24 +122,32 @@ def why_not(
 # --- one time -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Enquiry:
-    """A question about one start time. Hours, closures and leave were fetched when it was asked; each answer about who
-    is free asks the database again. Under the locks it is asked `again`, so that both are of the same moment."""
+    """A question about one start time. Hours, closures and leave are fetched with its first answer and kept; each
+    answer about who is free asks the database anew. Under the locks it is asked `again`: both are of one moment.
+
+    `is_any_minute`: a booking that stands asks, which neither the grid nor notice, horizon and cap bind.
+    """
 
     cast: Cast
     starts_at: datetime
-    frame: Board
     now: datetime
-    ignoring: int | None
+    ignoring: int | None = None
     leeway: Leeway = Leeway.CLIENT
+    is_any_minute: bool = False
 
     def again(self) -> "Enquiry":
-        """The same question with the hours, closures and leave of this moment."""
-        was = self.frame
-        found = frame(self.cast, first_on=was.first_on, last_on=was.last_on, now=self.now, leeway=self.leeway)
-        board = replace(was, opening=found.opening, closed=found.closed, calendars=found.calendars)
-        return replace(self, frame=board)
+        """The same question with the hours, closures and leave of the moment it is answered."""
+        return replace(self)
+
+    @cached_property
+    def frame(self) -> Board:
+        """Hours, closures and leave of the days around the time, with nothing taken yet."""
+        on = self.starts_at.astimezone(ZoneInfo(self.cast.location.zone)).date()
+        first_on, last_on = on - NEARBY_BEFORE, on + NEARBY_AFTER
+        board = frame(self.cast, first_on=first_on, last_on=last_on, now=self.now, leeway=self.leeway)
+        return replace(board, increment=1, earliest=self.now, latest=None) if self.is_any_minute else board
 
     def rules_broken(self) -> list[str]:
         """Why this is no start time of the session, whoever is free: sentences a client may read."""
@@ -171,6 +180,8 @@ class Enquiry:
     def is_full(self) -> bool:
         """Whether the day has reached the session's cap at this moment."""
         day = self.day()
+        if not is_capped(self.cast, day):
+            return False
         return day.first_on in filled(self.cast, day, now=self.now, ignoring=self.ignoring).full_dates
 
     def nearby(self, count: int = 6) -> list[Slot]:
@@ -189,11 +200,6 @@ class Enquiry:
             found.append(full_sentence())
         return found + _people(replace(board, full_dates=frozenset()), self.starts_at)
 
-    def at_any_minute(self) -> "Enquiry":
-        """The same question about a booking that stands: neither the grid nor notice, horizon and cap bind it."""
-        board = replace(self.frame, increment=1, earliest=self.now, latest=None)
-        return replace(self, frame=board)
-
     def day(self) -> Board:
         """The frame cut to the local date of the time asked for."""
         on = self.starts_at.astimezone(ZoneInfo(self.frame.zone)).date()
@@ -209,9 +215,7 @@ def enquire(
     leeway: Leeway = Leeway.CLIENT,
 ) -> Enquiry:
     """Ask about one start time and the days around it."""
-    on = starts_at.astimezone(ZoneInfo(cast.location.zone)).date()
-    board = frame(cast, first_on=on - NEARBY_BEFORE, last_on=on + NEARBY_AFTER, now=now, leeway=leeway)
-    return Enquiry(cast, starts_at, board, now, ignoring, leeway)
+    return Enquiry(cast, starts_at, now, ignoring, leeway)
 
 
 def full_sentence() -> str:

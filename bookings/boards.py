@@ -132,14 +132,18 @@ def _exceptions(cast: Cast, line: Timeline) -> dict[int, dict[date, list[Walls]]
 def filled(cast: Cast, board: Board, *, now: datetime, ignoring: int | None = None) -> Board:
     """The same board with what is taken at this moment. `ignoring` is the booking that is being moved."""
     taken = _taken(cast, line_of(board), now=now, ignoring=ignoring)
-    is_capped = board.latest is not None and cast.session_type.daily_cap is not None
     return replace(
         board,
         calendars=[replace(calendar, taken=taken[calendar.resource_id]) for calendar in board.calendars],
         full_dates=_full_dates(cast, board.first_on, board.last_on, now=now, ignoring=ignoring)
-        if is_capped
+        if is_capped(cast, board)
         else frozenset(),
     )
+
+
+def is_capped(cast: Cast, board: Board) -> bool:
+    """Whether a daily cap binds whoever asks: a client, whose horizon the board knows."""
+    return board.latest is not None and cast.session_type.daily_cap is not None
 
 
 def _taken(

@@ -6,7 +6,7 @@ of its day, what is new has today's. The difference is due, or goes back, by `ch
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -87,7 +87,9 @@ def change_add_ons(
     keeps_seats = _keeps_seats(before, was, cast.chain, wanted)
     asked = availability.enquire(cast, wanted, now=now, leeway=holds.leeway_of(by, ""), ignoring=before.pk)
     if starts_at is None and _is_less(before, chosen):
-        asked = asked.at_any_minute()  # nobody chose this start: it is where the rest of the booking begins
+        asked = replace(
+            asked, is_any_minute=True
+        )  # nobody chose it: it is where the rest of the booking begins
     if not keeps_seats and (broken := asked.rules_broken()):
         if starts_at is not None:
             raise NotOffered(broken[0])

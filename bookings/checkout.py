@@ -330,6 +330,8 @@ def close_pages_of(*, booking_ids: Sequence[int], now: datetime) -> list[int]:
     """
     from bookings.payments import settle
 
+    if not booking_ids:
+        return []
     pages = Checkout.objects.filter(booking__in=booking_ids, status=CheckoutStatus.OPEN)
     for checkout in pages.order_by("pk"):
         assert checkout.session_id is not None

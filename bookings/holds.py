@@ -65,21 +65,23 @@ def place(
         once = uuid5(once, "again")  # given back for another time, and now wanted after all
     leeway = leeway_of(by, override_reason)
     cast = _cast(session_type_id=session_type_id, location_id=location_id, add_ons=add_ons)
-    priced = _priced(cast, pays_at_studio=pays_at_studio)
+    studio = studio_now()
+    priced = _priced(cast, studio, pays_at_studio=pays_at_studio)
     asked = availability.enquire(cast, starts_at, now=now, leeway=leeway)
-    if broken := asked.rules_broken():
-        raise NotOffered(broken[0])
-    outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
 
     def attempt() -> Booking | None:
         _give_up(instead_of, by=by, now=now)
         lock_resources(cast)
         expire_due(now=now, resource_ids=cast.resource_ids)
-        slot = asked.again().slot()
+        here = asked.again()
+        if broken := here.rules_broken():
+            raise NotOffered(broken[0])
+        slot = here.slot()
         if slot is None:
             if instead_of:
                 transaction.set_rollback(True)
             return None
+        outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
         booking = Booking(
             form_token=once,
             session_type=cast.session_type,
@@ -98,7 +100,7 @@ def place(
             finals_included=priced.finals_included,
             promise_days=promising.days_agreed(outlook, slot),
             pays_at_studio=pays_at_studio,
-            policy_version=studio_now().policy_version,
+            policy_version=studio.policy_version,
             override_reason=override_reason,
         )
         begin(booking, by=by, now=now)
@@ -122,6 +124,8 @@ def place(
 
 def _give_up(booking_ids: Collection[int], *, by: Actor, now: datetime) -> None:
     """Release those of these bookings that are only held and that nobody can be paying for at this moment."""
+    if not booking_ids:
+        return
     locked = Booking.objects.select_for_update(of=("self",)).filter(
         pk__in=booking_ids, status=BookingStatus.HELD
     )
@@ -316,14 +320,14 @@ def _cast(*, session_type_id: int, location_id: int, add_ons: Mapping[int, int])
     return availability.cast_of(session_type=session_type, location=location, add_ons=add_ons)
 
 
-def _priced(cast: Cast, *, pays_at_studio: bool) -> Quote:
+def _priced(cast: Cast, studio: Studio, *, pays_at_studio: bool) -> Quote:
     try:
         return quote(
             session_type=cast.session_type,
             location=cast.location,
             add_ons=cast.add_ons,
             pays_at_studio=pays_at_studio,
-            studio_currency=studio_now().currency,
+            studio_currency=studio.currency,
             taxes=taxes_of(cast.location),
         )
     except CannotPayAtStudio as error:

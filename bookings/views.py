@@ -89,7 +89,7 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
     today = now.astimezone(zone).date()
     first_on = today + timedelta(days=WEEK * choice.week_number)
     horizon = today + timedelta(days=choice.session_type.horizon_days)
-    add_ons = choice.add_ons
+    add_ons, studio = choice.add_ons, holds.studio_now()
     problem, cast = "", None
     try:
         cast = availability.cast_of(session_type=choice.session_type, location=place, add_ons=add_ons)
@@ -100,13 +100,13 @@ def times_of(choice: ChoiceOfTime, *, now: datetime) -> dict[str, object]:
             session_type=choice.session_type,
             location=place,
             add_ons=cast.add_ons,
-            studio_currency=holds.studio_now().currency,
+            studio_currency=studio.currency,
             taxes=taxes_of(place),
         )
     except NotOffered as refusal:
         found, price, problem = [], None, refusal.sentence
     outlook = promising.outlook_of(choice.session_type, place, now=now)
-    if holds.studio_now().hides_full_slots:
+    if studio.hides_full_slots:
         found = [slot for slot in found if not promising.is_full(outlook, slot)]
     return {
         "location": place,

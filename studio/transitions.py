@@ -51,7 +51,7 @@ class HasStatus(models.Model):
 
 def begin[M: HasStatus](instance: M, *, by: Actor, now: datetime) -> M:
     """Save a new row and record its first status."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):  # whoever began a transaction around it loses the row with it
         instance.save(force_insert=True)
         _record([instance.pk], type(instance), "begin", "", str(instance.status), by=by, now=now)
     return instance

@@ -125,7 +125,7 @@ def local_day(moment: datetime | None, place: object) -> str:
 @register.filter
 def local_time(moment: datetime | None, place: object) -> str:
     """The time of day of a moment in a location's zone: "18:00"."""
-    return _in_zone(moment, place, "H:i", "H:i")
+    return formats.time_format(moment.astimezone(zone_of(place)), "H:i") if moment else ""
 
 
 @register.simple_tag

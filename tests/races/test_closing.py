@@ -114,7 +114,15 @@ def test_nothing_is_moved_to_a_day_that_was_closed_before_the_locks(how, place, 
 
 
 def test_without_asking_again_a_closed_day_is_booked(place, crew, kind, monkeypatch):
-    """The control."""
+    """The control: hours and closures as they were when the button was pressed."""
+    enquire = availability.enquire
+
+    def looked(*args, **facts):
+        asked = enquire(*args, **facts)
+        assert asked.frame.opening
+        return asked
+
+    monkeypatch.setattr(availability, "enquire", looked)
     monkeypatch.setattr(availability.Enquiry, "again", lambda self: self)
     shut_before_the_locks(monkeypatch, "closed", place, crew)
     assert press(kind, place).starts_at == TEN
