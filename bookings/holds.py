@@ -69,7 +69,7 @@ def place(
     priced = _priced(cast, studio, pays_at_studio=pays_at_studio)
     asked = availability.enquire(cast, starts_at, now=now, leeway=leeway)
 
-    def attempt() -> Booking | None:
+    def attempt() -> Booking | Enquiry:
         _give_up(instead_of, by=by, now=now)
         lock_resources(cast)
         expire_due(now=now, resource_ids=cast.resource_ids)
@@ -80,7 +80,7 @@ def place(
         if slot is None:
             if instead_of:
                 transaction.set_rollback(True)
-            return None
+            return here
         outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
         booking = Booking(
             form_token=once,
@@ -111,15 +111,17 @@ def place(
         return booking
 
     try:
-        booking = seated(attempt)
+        held = seated(attempt)
     except IntegrityError:
         if (booking := Booking.objects.filter(form_token=once).first()) is None:
             raise
+        return booking
+    if isinstance(held, Booking):
+        return held
     # The other half of a double click may be what took the time.
-    booking = booking or Booking.objects.filter(form_token=once).first()
-    if booking is None:
-        refuse(asked)
-    return booking
+    if booking := Booking.objects.filter(form_token=once).first():
+        return booking
+    refuse(held or asked)
 
 
 def _give_up(booking_ids: Collection[int], *, by: Actor, now: datetime) -> None:
@@ -232,7 +234,7 @@ def lock_everybody_at(location: Location) -> None:
     )
 
 
-def seated[T](attempt: Callable[[], T | None]) -> T | None:
+def seated[T](attempt: Callable[[], T]) -> T | None:
     """Run an attempt to seat somebody in one transaction; None when PostgreSQL refused an overlapping claim.
 
     A deadlock with an edit that took its locks in another order is tried again, never shown.
@@ -286,8 +288,7 @@ def studio_now() -> Studio:
 
 def refuse(asked: Enquiry) -> NoReturn:
     """Say that a time is gone: the studio closed meanwhile, the whole day by its cap, or this time, with open ones
-    nearby."""
-    asked = asked.again()
+    nearby. `asked` is as under the locks or later."""
     if broken := asked.rules_broken():
         raise NotOffered(broken[0])
     if asked.is_full():

@@ -199,7 +199,7 @@ def move_to(
 
     moved = holds.seated(attempt)
     if moved is None:
-        holds.refuse(asked)
+        holds.refuse(asked.again())
     return moved
 
 

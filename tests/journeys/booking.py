@@ -50,7 +50,7 @@ def days_offered(story: Story, page: Page) -> list[date]:
 
 
 def _instant(slot: Locator) -> datetime:
-    return datetime.fromisoformat(slot.get_attribute("data-at") or "")
+    return datetime.fromisoformat(slot.get_attribute("value") or "")
 
 
 def keep_artists_busy(story: Story, offered: list[date]) -> list[date]:
@@ -83,7 +83,7 @@ def hold_first(page: Page) -> datetime:
 def find_it_taken(story: Story, rival: Page, starts_at: datetime) -> None:
     """Somebody else presses the same time a moment later: a sentence, and times nearby."""
     before = Booking.objects.count()
-    rival.locator(f'#week .slot[data-at^="{starts_at.isoformat()}"]').click()
+    rival.locator(f'#week .slot[value^="{starts_at.isoformat()}"]').click()
     expect(rival.get_by_role("heading", name="Free close by")).to_be_visible()
     sentence = rival.get_by_role("alert").inner_text()
     assert "taken" in sentence.lower() or "no longer" in sentence.lower(), sentence
