@@ -68,6 +68,8 @@ def place(
     studio = studio_now()
     priced = _priced(cast, studio, pays_at_studio=pays_at_studio)
     asked = availability.enquire(cast, starts_at, now=now, leeway=leeway)
+    outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
+    code = _code()
 
     def attempt() -> Booking | Enquiry:
         _give_up(instead_of, by=by, now=now)
@@ -81,7 +83,6 @@ def place(
             if instead_of:
                 transaction.set_rollback(True)
             return here
-        outlook = promising.outlook_of(cast.session_type, cast.location, now=now)
         booking = Booking(
             form_token=once,
             session_type=cast.session_type,
@@ -106,7 +107,7 @@ def place(
         begin(booking, by=by, now=now)
         _write_add_ons(booking, cast, slot, priced)
         claim(booking, slot)
-        shoot = Shoot(booking=booking, code=_code(), starts_at=slot.shoot_starts_at, ends_at=slot.ends_at)
+        shoot = Shoot(booking=booking, code=code, starts_at=slot.shoot_starts_at, ends_at=slot.ends_at)
         begin(shoot, by=by, now=now)
         return booking
 
