@@ -55,6 +55,16 @@ is_fresh() {
 
 if is_fresh; then exit 0; fi
 
+# A link leads to the environment of another checkout: it serves where it has the same packages, and is never changed
+# from here. `venv --clear` would follow the link and empty it under everybody who works with it.
+if [ -L .venv ]; then
+    if is_new_enough .venv/bin/python &&
+        [ "$(stamp_text 2>/dev/null | tail -n +2)" = "$(tail -n +2 ".venv/stamp-$kind" 2>/dev/null)" ]; then exit 0; fi
+    echo ".venv is a link to $(readlink .venv), which does not have what requirements*.txt pins;" \
+        "renew it there, or remove the link and run this again." >&2
+    exit 1
+fi
+
 # The scripts in .venv name their place, so a moved or copied project needs a new one; else packages are added.
 if ! is_new_enough .venv/bin/python || ! grep -qF "$PWD/.venv/bin" .venv/bin/pip 2>/dev/null; then
     python=$(find_python) || exit 1

@@ -111,6 +111,29 @@ def test_shim_that_fails_does_not_end_the_search_and_the_second_run_does_nothing
     assert (repaired.returncode, repaired.stdout) == (0, "Installing the pinned packages …\n")
 
 
+def test_environment_of_another_checkout_behind_a_link_is_used_and_never_changed(
+    clone: Path, programs: Path
+) -> None:
+    set_up(clone, programs, PYTHON=sys.executable)
+    second = clone.with_name("second")
+    shutil.copytree(clone, second, ignore=shutil.ignore_patterns(".venv"))
+    (second / ".venv").symlink_to(clone / ".venv")
+    before = sorted((clone / ".venv").rglob("*"))
+
+    same = set_up(second, programs, PYTHON=sys.executable)
+    (second / "requirements.txt").write_text("# other packages\n")
+    other = set_up(second, programs, PYTHON=sys.executable)
+    shutil.rmtree(clone / ".venv/bin")
+    broken = set_up(second, programs, PYTHON=sys.executable)
+
+    assert (same.returncode, same.stdout, same.stderr) == (0, "", "")
+    assert (other.returncode, broken.returncode) == (1, 1)
+    assert other.stdout == broken.stdout == ""
+    assert f".venv is a link to {clone / '.venv'}" in other.stderr
+    kept = [path for path in before if clone / ".venv/bin" not in (path, *path.parents)]
+    assert sorted((clone / ".venv").rglob("*")) == kept
+
+
 @pytest.mark.slow
 def test_project_that_was_moved_gets_a_new_environment(clone: Path, programs: Path) -> None:
     set_up(clone, programs, PYTHON=sys.executable)
