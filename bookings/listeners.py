@@ -6,13 +6,14 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from bookings import waiting
+from bookings import holds, waiting
 from bookings.mine_views import REMEMBERED, address_key, bookings_for
 from bookings.models import Booking, Client
 from bookings.statuses import BookingStatus
 from studio.actors import Actor
 from studio.happenings import on
 from studio.links import Opening, on_asked
+from studio.models import Location
 from studio.templatetags.studio_tags import local
 
 
@@ -39,6 +40,12 @@ def bookings_of(email: str, now: datetime) -> Iterator[Opening]:
 def leave_the_waiting_list(*, booking: Booking, by: Actor, now: datetime) -> None:
     """Who has booked waits no longer."""
     waiting.booked(booking=booking, by=by, now=now)
+
+
+@on("closures_changing")
+def wait_for_who_is_being_seated(*, location: Location, by: Actor, now: datetime) -> None:
+    """The stock admin closes a day under the same locks as the desk."""
+    holds.lock_everybody_at(location)
 
 
 @on("booking_cancelled")

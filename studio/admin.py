@@ -78,6 +78,14 @@ class LocationAdmin(OwnersOnly, LocationBase):
     prepopulated_fields: ClassVar[dict[str, Sequence[str]]] = {"slug": ("name",)}
     inlines = (OpeningHoursInline, ClosureInline)
 
+    def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
+        """First wait for whoever is being seated there. The admin saves the place, its hours and its closures in one
+        transaction and calls this before it writes any of them."""
+        if change:
+            by = Actor.user(cast(User, request.user))
+            promises.closures_changing(location=obj, by=by, now=timezone.now())
+        super().save_model(request, obj, form, change)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The promises of the location follow its hours and closures."""
         super().save_related(request, form, formsets, change)

@@ -25,6 +25,7 @@ HAPPENINGS = {
     "shoot_checked_in": "shoot",
     "shoot_completed": "shoot",
     "client_erased": "client",
+    "closures_changing": "location (its hours, working week or closures are about to be edited; not written yet)",
     "closures_changed": "location (its hours, working week or closures were edited)",
 }
 

@@ -25,6 +25,12 @@ def closures_changed(*, location: Location, by: Actor, now: datetime) -> None:
     tell("closures_changed", location=location, by=by, now=now)
 
 
+def closures_changing(*, location: Location, by: Actor, now: datetime) -> None:
+    """Say that hours or closures of a location are about to be edited: whoever seats clients there waits, or is waited
+    for. Inside the transaction that edits, before anything is written."""
+    tell("closures_changing", location=location, by=by, now=now)
+
+
 def calendar_of(location: Location, *, first_on: date, last_on: date | None = None) -> workdays.Calendar:
     """The working-day calendar of a location with its closures from `first_on` on (a year, or to `last_on`)."""
     rows = Closure.objects.filter(location=location, on__gte=first_on, on__lte=last_on or first_on + YEAR)
