@@ -361,7 +361,11 @@ def cancel(
             raise NotNow(_("This session has already begun."))
         quoted = refund_preview(booking=booking, now=now, full_refund=full_refund)
         if shown not in (None, quoted.amount):
-            raise OtherAmount(_("Meanwhile what you would get back has changed. Please look once more."))
+            raise OtherAmount(
+                _("Meanwhile another amount would go back. Please look once more.")
+                if is_staff
+                else _("Meanwhile what you would get back has changed. Please look once more.")
+            )
         cancelled = move(Booking, booking_id, "cancel", by=by, now=now, reason=reason)
         assert cancelled is not None
         _end(

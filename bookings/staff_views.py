@@ -27,7 +27,8 @@ from bookings import (
 )
 from bookings.forms import NERVES, PaymentForm
 from bookings.models import Booking, Shoot
-from bookings.refusals import Refused
+from bookings.private_views import shown_amount
+from bookings.refusals import OtherAmount, Refused
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from bookings.views import summary_of
 from studio.access import roles_in, staff
@@ -138,6 +139,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "refund": lifecycle.refund_preview(booking=found, now=now),
+        "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),
         "payment_form": PaymentForm(
             initial={"amount": _major(balance.due, found.currency), "form_token": uuid.uuid4()}
         ),
@@ -174,17 +176,25 @@ def _found(public_id: str) -> Booking:
 @require_POST
 def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     """Cancelled on the desk, with a reason on record: what we cause gives everything back, a client's wish what the
-    policy and the law give; waiving the policy is the first of the two."""
-    found = _found(public_id)
+    policy and the law give; waiving the policy is the first of the two. The form carries the amounts it showed: where
+    another one would go back by now, the page is shown again with it."""
+    now, found = timezone.now(), _found(public_id)
     reason = request.POST.get("reason", "").strip()[:300]
+    is_clients = request.POST.get("whose") == "client"
+    is_waived = "waive" in request.POST
     try:
         quoted = lifecycle.cancel(
             booking_id=found.pk,
             by=_actor(request),
-            now=timezone.now(),
-            reason=reason or ("" if "waive" in request.POST else _("The studio cancelled.")),
-            full_refund=request.POST.get("whose") != "client",
+            now=now,
+            reason=reason or ("" if is_waived else _("The studio cancelled.")),
+            full_refund=not is_clients,
+            shown=shown_amount(request.POST.get("shown_client" if is_clients else "shown_studio")),
         )
+    except OtherAmount as other:
+        typed = {"refusal": other.sentence, "reason": reason, "is_clients": is_clients}
+        context = {**desk_context(request, found, now=now), "cancelling": typed}
+        return render(request, "bookings/desk_booking.html", context, status=409)
     except Refused as refusal:
         messages.warning(request, refusal.sentence)
     else:

@@ -1,5 +1,6 @@
 """The pages of money as people use them: codes while booking, receipts, the desk's daily work, statements."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -267,10 +268,55 @@ def test_a_statement_has_the_share_before_tax_and_the_tip_in_full(place, now, de
 @pytest.mark.parametrize(("whose", "said"), [("studio", "$180 goes back"), ("client", "$90 goes back")])
 def test_the_desk_cancels_for_the_client_by_policy_or_waives_it(place, now, desk, whose, said) -> None:
     booking = book(place, now, is_paid=True, starts_at=now + timedelta(hours=50))
-    page = desk.get(f"/desk/bookings/{booking.public_id}/").content.decode()
-    assert "The client: $90 goes back" in page
+    page = desk.get(f"/desk/bookings/{booking.public_id}/")
+    assert "The client: $90 goes back" in page.text and "everything goes back, $180" in page.text
     answer = desk.post(
-        f"/desk/bookings/{booking.public_id}/cancel", {"whose": whose, "reason": "Ill"}, follow=True
+        f"/desk/bookings/{booking.public_id}/cancel",
+        {**shown_on(page.text), "whose": whose, "reason": "Ill"},
+        follow=True,
     )
     (message,) = answer.context["messages"]
     assert said in str(message)
+
+
+def shown_on(page: str) -> dict[str, str]:
+    """The amounts a page of the desk says would go back, as its form posts them."""
+    return dict(re.findall(r'name="(shown_\w+)" value="([^"]*)"', page))
+
+
+@pytest.mark.parametrize(
+    ("whose", "stale", "asked_again"),
+    [("studio", "shown_studio", "everything goes back, $180"), ("client", "shown_client", "$90 goes back")],
+)
+def test_the_desk_is_asked_again_where_another_amount_would_go_back_by_now(
+    place, now, desk, whose, stale, asked_again
+) -> None:
+    booking = book(place, now, is_paid=True, starts_at=now + timedelta(hours=50))
+    url = f"/desk/bookings/{booking.public_id}/"
+    typed = {**shown_on(desk.get(url).text), "whose": whose, "reason": "Ill <b>today</b>"}
+    assert set(typed) >= {"shown_studio", "shown_client"}
+    for said in ("1", "", "9" * 40, "eleven"):
+        answer = desk.post(f"{url}cancel", {**typed, stale: said})
+        assert answer.status_code == 409
+        assert "Meanwhile another amount would go back. Please look once more." in answer.text
+        assert asked_again in answer.text and 'value="Ill &lt;b&gt;today&lt;/b&gt;"' in answer.text
+        assert f'value="{whose}" checked' in answer.text
+        assert shown_on(answer.text) == {"shown_studio": "18000", "shown_client": "9000"}
+        assert_no_inline(answer.text)
+    booking.refresh_from_db()
+    assert booking.status == BookingStatus.CONFIRMED and not Refund.objects.exists()
+    desk.post(f"{url}cancel", typed)
+    assert Refund.objects.get().amount == int(typed[stale])
+
+
+def test_waiving_the_fee_of_a_no_show_is_asked_again_too(place, now, desk) -> None:
+    booking = book(place, now, is_paid=True, starts_at=now - timedelta(hours=1))
+    move(Shoot, booking.shoots.get().pk, "no_show", by=STAFF, now=now)
+    url = f"/desk/bookings/{booking.public_id}/"
+    typed = {**shown_on(desk.get(url).text), "whose": "studio", "waive": "1", "reason": "Ill"}
+    answer = desk.post(f"{url}cancel", {**typed, "shown_studio": "17000"})
+    assert answer.status_code == 409 and "Please look once more" in answer.text
+    assert 'id="waive-reason" name="reason" value="Ill"' in answer.text
+    assert not Refund.objects.exists()
+    desk.post(f"{url}cancel", typed)
+    assert Refund.objects.get().amount == 18000
