@@ -160,22 +160,28 @@ class Enquiry:
         found = open_slots(filled(self.cast, self.day(), now=self.now, ignoring=self.ignoring))
         return next((slot for slot in found if slot.starts_at == self.starts_at), None)
 
-    def is_within_hours(
+    def outside_hours(
         self, stay: tuple[datetime, datetime], work: Sequence[tuple[int, datetime, datetime]]
-    ) -> bool:
-        """Whether the place is open for a stay, and each of these Resources works from one instant to the other.
-        One that is in no cast any more is not asked."""
+    ) -> list[str]:
+        """For staff: that the place is not open for all of a stay, or else which of these Resources do not work from
+        one instant to the other. Empty when all do. One that is in no cast any more is not asked."""
         board = self.day()
         line = line_of(board)
         opening = opening_of(board, line)
-        works = {one.resource_id: works_of(board, one, line, opening) for one in board.calendars}
 
         def covers(minutes: int, begins: datetime, until: datetime) -> bool:
             return bool(runs(minutes, (until - begins) // MINUTE) >> line.floor(begins) & 1)
 
-        return covers(opening, *stay) and all(
-            covers(works[pk], begins, until) for pk, begins, until in work if pk in works
-        )
+        if not covers(opening, *stay):
+            return [_not_open()]
+        by_id = {one.resource_id: one for one in board.calendars}
+        found = []
+        for pk, begins, until in work:
+            if pk in by_id and not covers(works := works_of(board, by_id[pk], line, opening), begins, until):
+                found.append(
+                    _when_at_work(by_id[pk], works, board, line, line.floor(begins), line.ceil(until))
+                )
+        return list(dict.fromkeys(found))
 
     def is_full(self) -> bool:
         """Whether the day has reached the session's cap at this moment."""
@@ -311,7 +317,11 @@ def _rules_broken(cast: Cast, board: Board, starts_at: datetime) -> Iterable[str
     if line.at(minute) != starts_at or not line.grid(board.increment) >> minute & 1:
         yield _("Sessions do not start at that minute. Please choose one of the times shown.")
     if not runs(opening_of(board, line), cast.chain.minutes) >> minute & 1:
-        yield _("The studio is not open for all of that time.")
+        yield _not_open()
+
+
+def _not_open() -> str:
+    return _("The studio is not open for all of that time.")
 
 
 def _people(board: Board, starts_at: datetime) -> list[str]:
@@ -340,7 +350,15 @@ def _one(calendar: Calendar, post: Post, board: Board, line: Timeline, minute: i
             "time": time_format(until.time(), "H:i"),
         }
     works = works_of(board, calendar, line, opening_of(board, line))
-    begins, ends = minute + post.step.begins, minute + post.step.begins + post.step.minutes
+    begins = minute + post.step.begins
+    return _when_at_work(calendar, works, board, line, begins, begins + post.step.minutes)
+
+
+def _when_at_work(
+    calendar: Calendar, works: int, board: Board, line: Timeline, begins: int, ends: int
+) -> str:
+    """When a Resource works that does not from one minute to the other."""
+    zone = ZoneInfo(board.zone)
     if works >> begins & 1:
         stops = next(at for at in range(begins, line.length + 1) if not works >> at & 1)
         wall = line.at(stops).astimezone(zone)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from bookings import availability, blocks, by_phone, day_plan, holds, lifecycle, places, pricing
 from bookings.availability import Leeway, Slot
 from bookings.calendar_forms import BlockForm, CallerForm, MomentForm
-from bookings.forms import ChoiceOfTime, instant_of
+from bookings.forms import LONGEST_REASON, ChoiceOfTime, instant_of
 from bookings.models import Booking, Resource, SessionType
 from bookings.panels import own_resource
 from bookings.people import clean
@@ -32,8 +32,6 @@ from studio.access import staff
 from studio.accounts import require, roles_of
 from studio.actors import Actor
 from studio.models import Location, Role
-
-LONGEST_REASON = 300
 
 
 def actor_of(request: HttpRequest) -> Actor:

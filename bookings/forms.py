@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import PaymentMethod, SessionType
 from studio.models import Location
 
+LONGEST_REASON = 300  # letters of why staff set the studio's own rules aside
+
 
 def instant_of(text: str) -> datetime | None:
     """An instant with its zone, as our own pages write it; None for everything else, and beyond ten years."""

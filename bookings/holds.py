@@ -202,11 +202,20 @@ def still_stands(booking: Booking, *, now: datetime) -> bool:
     """
     if booking.override_reason:
         return True
-    cast = cast_of(booking)
-    lock_resources(cast)
-    asked = availability.enquire(cast, booking.starts_at, now=now, leeway=Leeway.STAFF, ignoring=booking.pk)
-    claims = booking.claims.filter(is_active=True)
-    return asked.is_within_hours(
+    lock_resources(cast_of(booking))
+    return not outside_hours(booking, now=now)
+
+
+def outside_hours(booking: Booking, *, now: datetime) -> list[str]:
+    """For staff: why a booking's time does not stand by the hours, closures and leave of this moment, with names and
+    times. Empty when it does, and for what staff booked outside the hours. Who is booked elsewhere is not asked."""
+    if booking.override_reason:
+        return []
+    asked = availability.enquire(
+        cast_of(booking), booking.starts_at, now=now, leeway=Leeway.STAFF, ignoring=booking.pk
+    )
+    claims = booking.claims.filter(is_active=True).order_by("works_from", "pk")
+    return asked.outside_hours(
         (booking.starts_at, booking.ends_at),
         list(claims.values_list("resource", "works_from", "works_until")),
     )

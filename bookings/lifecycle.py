@@ -18,7 +18,7 @@ from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.notes import note
 from bookings.people import clean, forget_if_unused, known_client, read_person
-from bookings.refusals import DetailsRefused, NotNow, NotOffered, OtherAmount, TooLate
+from bookings.refusals import DetailsRefused, NoLongerStands, NotNow, NotOffered, OtherAmount, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.timeline import instant
 from studio import credentials, outbox
@@ -51,11 +51,13 @@ def _locked(booking_id: int) -> Booking:
 # --- confirming ---------------------------------------------------------------------------------------------
 
 
-def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
+def confirm(*, booking_id: int, by: Actor, now: datetime, override_reason: str = "") -> bool:
     """Make a held (or requested) booking stand. False if it did already.
 
     Where the studio confirms by hand, a client's booking becomes a request that keeps its claims until its deadline;
-    staff confirm it with the same verb. Raises NotNow without a Payer, MoveRefused when it is over.
+    staff confirm it with the same verb. If meanwhile the studio closes at that time, or somebody of it is away, they
+    say why they take it all the same (`override_reason`, on record as that of any booking outside the hours).
+    Raises NotNow without a Payer, NoLongerStands, MoveRefused when it is over.
     """
     with transaction.atomic():
         booking = _locked(booking_id)
@@ -71,14 +73,34 @@ def confirm(*, booking_id: int, by: Actor, now: datetime) -> bool:
         ):
             ask_studio(booking, by=by, now=now)
             return True
-        # The calendar entry of a request is in the client's calendar already: the yes is its next revision.
-        revision = booking.ics_sequence + (booking.status == BookingStatus.REQUESTED)
-        moved = move(Booking, booking_id, "confirm", by=by, now=now, answer_by=None, ics_sequence=revision)
+        is_asked = booking.status == BookingStatus.REQUESTED
+        reason = _reason_to_stand(booking, override_reason, now=now) if is_asked else ""
+        moved = move(
+            Booking,
+            booking_id,
+            "confirm",
+            by=by,
+            now=now,
+            reason=reason,
+            answer_by=None,
+            # The calendar entry of a request is in the client's calendar already: the yes is its next revision.
+            ics_sequence=booking.ics_sequence + is_asked,
+            override_reason=reason or booking.override_reason,
+        )
         if moved is None:
             return False
         requesting.stop_waiting(moved, now=now)
         after_confirming(moved, message="booking_confirmed", by=by, now=now)
         return True
+
+
+def _reason_to_stand(booking: Booking, override_reason: str, *, now: datetime) -> str:
+    """Why a request is taken outside the hours of this moment; empty where they allow it. Raises NoLongerStands."""
+    holds.lock_resources(holds.cast_of(booking))
+    against = holds.outside_hours(booking, now=now)
+    if against and not override_reason:
+        raise NoLongerStands(" ".join(against))
+    return override_reason if against else ""
 
 
 def ask_studio(booking: Booking, *, by: Actor, now: datetime) -> None:

@@ -48,6 +48,10 @@ class NotKept(HoldOver):
         )
 
 
+class NoLongerStands(Refused):
+    """The studio is closed by now at the time of a request, or somebody of it is away; all the same takes a reason."""
+
+
 class NotNow(Refused):
     """The booking or session is not in a state in which this can be done."""
 

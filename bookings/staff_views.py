@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from bookings import (
     away,
     extras,
+    holds,
     lifecycle,
     payments,
     places,
@@ -25,10 +26,11 @@ from bookings import (
     questionnaires,
     till,
 )
-from bookings.forms import NERVES, PaymentForm
+from bookings.forms import LONGEST_REASON, NERVES, PaymentForm
 from bookings.models import Booking, Shoot
+from bookings.people import clean
 from bookings.private_views import shown_amount
-from bookings.refusals import OtherAmount, Refused
+from bookings.refusals import NoLongerStands, OtherAmount, Refused
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from bookings.views import summary_of
 from studio.access import roles_in, staff
@@ -137,6 +139,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "history": [Event(change) for change in StatusChange.objects.filter(about).order_by("pk")],
         "forecast": promising.forecast_of(found),
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
+        "against": holds.outside_hours(found, now=now) if found.status == BookingStatus.REQUESTED else [],
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),
@@ -238,17 +241,21 @@ def payment(request: HttpRequest, public_id: str) -> HttpResponse:
 @staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def decide(request: HttpRequest, public_id: str) -> HttpResponse:
-    """A request is taken or declined."""
+    """A request is taken or declined; one whose time the hours do not allow any more only with a reason."""
     found, by, now = _found(public_id), _actor(request), timezone.now()
+    why = clean(request.POST.get("override_reason", ""))[:LONGEST_REASON]
     try:
         if request.POST.get("answer") == "yes":
-            lifecycle.confirm(booking_id=found.pk, by=by, now=now)
+            lifecycle.confirm(booking_id=found.pk, override_reason=why, by=by, now=now)
             messages.success(request, _("Confirmed. The client is told."))
         else:
             lifecycle.decline(
                 booking_id=found.pk, by=by, now=now, reason=request.POST.get("reason", "")[:300]
             )
             messages.success(request, _("Declined. The client is told, and everything paid goes back."))
+    except NoLongerStands:
+        context = {**desk_context(request, found, now=now), "is_refused": True}
+        return render(request, "bookings/desk_booking.html", context, status=409)
     except Refused as refusal:
         messages.warning(request, refusal.sentence)
     except MoveRefused:

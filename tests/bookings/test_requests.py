@@ -11,12 +11,12 @@ from icalendar import Calendar
 
 from bookings import ics, lifecycle, requesting, tasks
 from bookings.ledger import balance
-from bookings.models import Booking, Claim, Refund, Shoot
-from bookings.refusals import NotNow
+from bookings.models import Booking, Claim, Refund, Resource, ResourceDay, ResourceKind, Shoot
+from bookings.refusals import NoLongerStands, NotNow
 from bookings.statuses import BookingStatus, ShootStatus
 from bookings.views import HELD_HERE
 from studio.actors import Actor, ActorKind
-from studio.models import Closure, Message, Role, Studio
+from studio.models import Closure, Message, Role, StatusChange, Studio
 from studio.transitions import MoveRefused
 from tests import factories
 from tests.factories import NOW
@@ -258,6 +258,105 @@ def test_requests_stand_first_on_the_desk_and_the_soonest_first(asked, kind, pla
     client.post(reverse("desk_booking_decide", args=[asked.public_id]), {"answer": "yes"})
     asked.refresh_from_db()
     assert asked.status == BookingStatus.CONFIRMED
+
+
+# --- a yes to a time that does not stand any more ------------------------------------------------------------
+
+
+def close(place, asked):
+    Closure.objects.create(location=place, on=TEN.date(), name="Flood")
+
+
+def close_early(place, asked):
+    Closure.objects.create(location=place, on=TEN.date(), name="Inventory", closes_at=time(10, 30))
+
+
+def go_away(place, asked):
+    person = asked.claims.get(resource__kind=ResourceKind.PERSON).resource
+    Resource.objects.filter(pk=person.pk).update(name="Mia <b>Long</b>")
+    ResourceDay.objects.create(resource=person, on=TEN.date())
+
+
+def come_later(place, asked):
+    person = asked.claims.get(resource__kind=ResourceKind.PERSON).resource
+    Resource.objects.filter(pk=person.pk).update(name="Mia <b>Long</b>")
+    ResourceDay.objects.create(
+        resource=person, location=place, on=TEN.date(), starts_at=time(10, 30), ends_at=time(18)
+    )
+
+
+NOT_OPEN = "The studio is not open for all of that time."
+AGAINST = [
+    (close, NOT_OPEN),
+    (close_early, NOT_OPEN),
+    (go_away, "Mia <b>Long</b> does not work then."),
+    (come_later, "Mia <b>Long</b> starts at 10:30."),
+]
+
+
+@pytest.mark.parametrize(("happens", "said"), AGAINST)
+def test_a_yes_to_a_time_that_does_not_stand_says_why_and_takes_a_reason(asked, place, happens, said):
+    factories.crew(place)  # that others could do it does not help: who was booked cannot
+    happens(place, asked)
+    with pytest.raises(NoLongerStands) as refused:
+        lifecycle.confirm(booking_id=asked.pk, by=STAFF, now=NOW)
+    assert refused.value.sentence == said
+    asked.refresh_from_db()
+    assert (asked.status, asked.answer_by, asked.override_reason) == (BookingStatus.REQUESTED, BY, "")
+    assert "booking_confirmed" not in queued()
+    assert lifecycle.confirm(booking_id=asked.pk, override_reason="We come in for her", by=STAFF, now=NOW)
+    assert lifecycle.confirm(booking_id=asked.pk, by=STAFF, now=NOW) is False
+    asked.refresh_from_db()
+    assert (asked.status, asked.override_reason) == (BookingStatus.CONFIRMED, "We come in for her")
+    change = StatusChange.objects.filter(model="bookings.booking", object_id=asked.pk).latest("pk")
+    assert (change.verb, change.actor_label, change.reason) == ("confirm", "Owner", "We come in for her")
+
+
+def test_a_yes_to_a_time_that_stands_needs_no_reason_and_keeps_none(asked):
+    assert lifecycle.confirm(booking_id=asked.pk, override_reason="Just so", by=STAFF, now=NOW)
+    asked.refresh_from_db()
+    assert (asked.status, asked.override_reason) == (BookingStatus.CONFIRMED, "")
+
+
+def test_what_staff_asked_for_outside_the_hours_needs_no_second_reason(asked, place):
+    Booking.objects.filter(pk=asked.pk).update(override_reason="A senator")
+    close(place, asked)
+    assert lifecycle.confirm(booking_id=asked.pk, by=STAFF, now=NOW)
+    asked.refresh_from_db()
+    assert asked.override_reason == "A senator"
+
+
+def test_the_desk_reads_why_before_and_after_it_presses_yes(asked, place, client, monkeypatch):
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    sign_in(client, factories.user(Role.PHOTOGRAPHER))
+    page, decide = (reverse(name, args=[asked.public_id]) for name in ("desk_booking", "desk_booking_decide"))
+    assert "does not stand any more" not in client.get(page).text
+    go_away(place, asked)
+    for answer in (
+        client.get(page),
+        client.post(decide, {"answer": "yes"}),  # the button of the list asks for no reason
+        client.post(decide, {"answer": "yes", "override_reason": " \u202e\n "}),
+    ):
+        assert "This time does not stand any more" in answer.text
+        assert "<li>Mia &lt;b&gt;Long&lt;/b&gt; does not work then.</li>" in answer.text
+        assert 'name="override_reason"' in answer.text and "Confirm all the same" in answer.text
+        assert_no_inline(answer.text)
+    assert answer.status_code == 409
+    asked.refresh_from_db()
+    assert asked.status == BookingStatus.REQUESTED
+    client.post(decide, {"answer": "yes", "override_reason": "w" * 400})
+    asked.refresh_from_db()
+    assert (asked.status, asked.override_reason) == (BookingStatus.CONFIRMED, "w" * 300)
+    assert "does not stand any more" not in client.get(page).text
+
+
+def test_a_request_that_does_not_stand_can_be_declined_without_a_reason(asked, place, client, monkeypatch):
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    sign_in(client, factories.user(Role.PHOTOGRAPHER))
+    close(place, asked)
+    client.post(reverse("desk_booking_decide", args=[asked.public_id]), {"answer": "no"})
+    asked.refresh_from_db()
+    assert asked.status == BookingStatus.CANCELLED
 
 
 def test_the_clients_page_says_until_when_and_lets_them_take_it_back(asked, client, monkeypatch):
