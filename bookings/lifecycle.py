@@ -457,9 +457,10 @@ def _end(
 
 
 def check_in(*, shoot_id: int, by: Actor, now: datetime) -> bool:
-    """The sitter is here. False if that was known. Raises NotNow when the booking does not stand."""
+    """The sitter is here. False if that was known. Raises NotNow when the booking does not stand, or before its day."""
     with transaction.atomic():
         booking = _need_confirmed(shoot_id)
+        _need_its_day(booking, now=now)
         shoot = move(Shoot, shoot_id, "check_in", by=by, now=now)
         if shoot is not None:
             outbox.cancel_messages(about=booking, now=now, names=["booking_missed"])
@@ -468,9 +469,9 @@ def check_in(*, shoot_id: int, by: Actor, now: datetime) -> bool:
 
 
 def complete(*, shoot_id: int, by: Actor, now: datetime) -> bool:
-    """The shoot has ended now; the promise's clock starts. False if that was known. Raises NotNow."""
+    """The shoot has ended now; the promise's clock starts. False if that was known. Raises NotNow, also days before."""
     with transaction.atomic():
-        _need_confirmed(shoot_id)
+        _need_its_day(_need_confirmed(shoot_id), now=now)
         shoot = move(Shoot, shoot_id, "complete", by=by, now=now)
         if shoot is not None:
             tell("shoot_completed", shoot=shoot, by=by, now=now)
@@ -505,6 +506,19 @@ def _need_confirmed(shoot_id: int) -> Booking:
     if booking.status != BookingStatus.CONFIRMED:
         raise NotNow(_("This booking is not confirmed."))
     return booking
+
+
+def has_come(booking: Booking, *, now: datetime) -> bool:
+    """Whether the local day of a booking has begun: somebody early may be checked in, next week's sitter may not."""
+    zone = ZoneInfo(booking.location.zone)
+    return now.astimezone(zone).date() >= booking.starts_at.astimezone(zone).date()
+
+
+def _need_its_day(booking: Booking, *, now: datetime) -> None:
+    """A promise that runs cannot be taken back, so a slip of the finger days before must not start it."""
+    if not has_come(booking, now=now):
+        when = local(booking.starts_at, booking.location)
+        raise NotNow(_("This session is on another day: %(when)s. Nothing was written.") % {"when": when})
 
 
 def complete_overdue(*, now: datetime) -> int:

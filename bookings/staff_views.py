@@ -138,6 +138,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         ],
         "history": [Event(change) for change in StatusChange.objects.filter(about).order_by("pk")],
         "forecast": promising.forecast_of(found),
+        "has_come": lifecycle.has_come(found, now=now),
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
         "against": holds.outside_hours(found, now=now) if found.status == BookingStatus.REQUESTED else [],
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 from icalendar import Calendar
@@ -317,6 +318,18 @@ def test_only_a_confirmed_booking_is_checked_in(kind, place):
     for verb in (lifecycle.check_in, lifecycle.complete, lifecycle.no_show):
         with pytest.raises(NotNow):
             verb(shoot_id=held.shoots.get().pk, by=STAFF, now=TEN)
+
+
+def test_nobody_is_checked_in_or_completed_before_the_day_of_the_session(booking, told):
+    shoot = booking.shoots.get()
+    zone = ZoneInfo(booking.location.zone)
+    midnight = booking.starts_at.astimezone(zone).replace(hour=0, minute=0)
+    for verb in (lifecycle.check_in, lifecycle.complete):
+        with pytest.raises(NotNow, match="on another day"):
+            verb(shoot_id=shoot.pk, by=STAFF, now=midnight - timedelta(minutes=1))
+    shoot.refresh_from_db()
+    assert (shoot.status, told) == ("planned", [])
+    assert lifecycle.check_in(shoot_id=shoot.pk, by=STAFF, now=midnight) is True
 
 
 def test_a_no_show_is_known_only_after_the_start_and_may_still_come(booking):
