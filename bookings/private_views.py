@@ -166,28 +166,40 @@ def pay(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def move(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Another time for the same session, with the same people where they are free."""
+    """Another time for the same session, with the same people where they are free.
+
+    It is free only once, so a tap on a time shows what it would mean, and a second one moves.
+    """
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
     nearby: dict[date, list[Slot]] = {}
     zone = ZoneInfo(found.location.zone)
-    if request.method == "POST":
-        starts_at = instant_of(request.POST.get("starts_at", ""))
-        try:
-            if starts_at is None:
-                raise NotNow(_("This time could not be read. Please choose again."))
+    cast = holds.cast_of(found)
+    starts_at = instant_of(request.POST.get("starts_at", request.GET.get("to", "")))
+    wanted = None
+    try:
+        if request.method == "POST" and starts_at is None:
+            raise NotNow(_("This time could not be read. Please choose again."))
+        if starts_at is not None and "sure" in request.POST:
             lifecycle.move_to(booking_id=found.pk, starts_at=starts_at, by=by, now=now)
-        except SlotTaken as refusal:
-            messages.warning(request, refusal.sentence)
-            nearby = by_day(refusal.nearby, zone)
-        except Refused as refusal:
-            messages.warning(request, refusal.sentence)
-        else:
             messages.success(request, _("Moved. The new time is in your mail, with a new calendar entry."))
             return redirect("booking", public_id)
-    week = int(raw) if (raw := request.GET.get("week", "0")).isdecimal() and len(raw) < 4 else 0
-    first_on = now.astimezone(zone).date() + timedelta(days=WEEK * week)
-    cast = holds.cast_of(found)
+        if starts_at not in (None, found.starts_at):
+            wanted = _slot_at(found, cast, starts_at, now=now)
+    except SlotTaken as refusal:
+        messages.warning(request, refusal.sentence)
+        nearby = by_day(refusal.nearby, zone)
+    except Refused as refusal:
+        messages.warning(request, refusal.sentence)
+    today = now.astimezone(zone).date()
+    raw = request.GET.get("week", "")
+    # Where no week is asked for, the one of the session: who moves it mostly looks close by.
+    week = (
+        int(raw)
+        if raw.isdecimal() and len(raw) < 4
+        else max(0, (found.starts_at.astimezone(zone).date() - today).days // WEEK)
+    )
+    first_on = today + timedelta(days=WEEK * week)
     slots = availability.cast_slots(
         cast,
         first_on=first_on,
@@ -200,6 +212,9 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
         "outlook": promising.outlook_of(found.session_type, found.location, now=now),
         "days": by_day(slots, zone),
         "nearby": nearby,
+        "wanted": wanted,
+        "is_last_free": found.free_change_since is None,
+        "viewer": Client.objects.filter(pk=by.id or 0).first(),
         "may_move": lifecycle.may_move(found, now=now),
         "before_camera": cast.chain.shoot_begins,
         "previous": f"?week={week - 1}" if week else "",
@@ -209,6 +224,13 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
         **summary_of(found),
     }
     return render(request, "bookings/move.html", context)
+
+
+def _slot_at(found: Booking, cast: availability.Cast, starts_at: datetime, *, now: datetime) -> Slot:
+    """The session at another time, as it would be. Raises SlotTaken, NotOffered."""
+    asked = availability.enquire(cast, starts_at, now=now, ignoring=found.pk)
+    slot = None if asked.rules_broken() else asked.slot()
+    return slot or holds.refuse(asked)
 
 
 @require_http_methods(["GET", "POST"])

@@ -108,11 +108,33 @@ def test_a_time_beyond_all_calendars_is_a_sentence(booked: Booking, starts_at: s
     )
     assert held.status_code == 409
     moved = payer.post(
-        reverse("booking_move", args=[booked.public_id]), {"starts_at": starts_at}, follow=True
+        reverse("booking_move", args=[booked.public_id]), {"starts_at": starts_at, "sure": "1"}, follow=True
     )
     assert moved.status_code == 200
     address = reverse("booking_add_ons", args=[booked.public_id])
     assert payer.get(address, {"chosen": "1", "starts_at": starts_at}).status_code == 200
+
+
+def test_the_only_free_move_is_shown_before_it_is_made(booked: Booking) -> None:
+    payer, address = opened(booked, booked.payer), reverse("booking_move", args=[booked.public_id])
+    page = payer.get(address)
+    was = booked.starts_at
+    assert page.context["first_on"] <= was.astimezone(page.context["zone"]).date() <= page.context["last_on"]
+    slot = next(slot for slots in page.context["days"].values() for slot in slots if slot.starts_at != was)
+    wanted = {"starts_at": slot.starts_at.isoformat()}
+
+    shown = payer.post(address, wanted)
+    booked.refresh_from_db()
+    assert (booked.starts_at, booked.moved_count) == (was, 0)
+    assert "Move it to this time?" in shown.text
+    assert "You can move it once by yourself" in shown.text
+    forged = payer.post(address, {"starts_at": (slot.starts_at + timedelta(minutes=7)).isoformat()})
+    assert "Move it to this time?" not in forged.text
+
+    for _twice in range(2):
+        payer.post(address, wanted | {"sure": "1"})
+    booked.refresh_from_db()
+    assert (booked.starts_at, booked.moved_count) == (slot.starts_at, 1)
 
 
 def test_a_nul_is_turned_away_everywhere(client: Browser) -> None:
