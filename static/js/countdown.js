@@ -1,5 +1,11 @@
-// The time left of a hold. The instant is shown from the start; the minutes only count down in the last five.
+// The time left of a hold. The instant is shown from the start, on the clock of whoever waits; the minutes only count
+// down in the last five. Before their zone is known to the studio, their own time of the session is written here too.
 const LAST = 5 * 60;
+const mine = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+function clock(at, timeZone, more = {}) {
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone, ...more }).format(at);
+}
 
 function show(box) {
   const left = Math.round((new Date(box.dataset.until) - Date.now()) / 1000);
@@ -17,7 +23,18 @@ function show(box) {
   setTimeout(() => show(box), 1000);
 }
 
-for (const box of document.querySelectorAll("[data-until]")) show(box);
+for (const box of document.querySelectorAll("[data-until]")) {
+  box.querySelector("time").textContent = clock(new Date(box.dataset.until), mine);
+  show(box);
+}
+for (const note of document.querySelectorAll("[data-own-time]")) {
+  const at = new Date(note.dataset.ownTime);
+  const day = { weekday: "short" };
+  if (clock(at, mine, day) === clock(at, note.dataset.zoneHere, day)) continue;
+  const isOtherDay = clock(at, mine, day).slice(0, 3) !== clock(at, note.dataset.zoneHere, day).slice(0, 3);
+  note.textContent = note.dataset.words.replace("%s", clock(at, mine, isOtherDay ? day : {}));
+  note.hidden = false;
+}
 for (const field of document.querySelectorAll("[data-zone]")) {
-  field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  field.value = mine ?? "";
 }

@@ -2,11 +2,12 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bookings import agreements, payments, questionnaires, waiting
 from bookings.models import AddOn, Booking, DiscountCode, Placement, Refund, SessionType, WaitingOffer
@@ -69,8 +70,6 @@ def no_serious_issue(page: Page, width: int = PHONE["width"]) -> None:
 
 def days_ahead(kind: SessionType, days: int, hour: int = 12) -> datetime:
     """A wall-clock hour at the location, some days from today, whatever the season."""
-    from zoneinfo import ZoneInfo
-
     zone = ZoneInfo(kind.locations.get().zone)
     on: date = timezone.now().astimezone(zone).date() + timedelta(days=days)
     return datetime.combine(on, time(hour), tzinfo=zone).astimezone(UTC)
@@ -135,6 +134,25 @@ def test_three_of_an_add_on_and_enter_in_the_code_field(phone: Page, kind: Sessi
     expect(phone.get_by_role("button", name="Take the code off")).to_be_visible()
     expect(phone.get_by_label("Your name")).to_have_value("Ada")
     assert Booking.objects.get().status == "held"
+
+
+def test_a_client_elsewhere_reads_the_hold_and_the_session_on_their_own_clock(
+    browser: Browser, kind: SessionType, site: str
+) -> None:
+    elsewhere = browser.new_page(base_url=site, viewport=PHONE, timezone_id="Asia/Kathmandu")
+    elsewhere.goto("/book/signature/?week=1")
+    elsewhere.locator("#week .slot").last.click()  # late in the day in New York: the next morning there
+    held = Booking.objects.get()
+    assert held.hold_expires_at is not None
+    there = ZoneInfo("Asia/Kathmandu")
+    expect(elsewhere.locator(".countdown time")).to_have_text(
+        f"{held.hold_expires_at.astimezone(there):%H:%M}"
+    )
+    own = elsewhere.locator("[data-own-time]")
+    expect(own).to_contain_text(f"{held.starts_at.astimezone(there):%a}")
+    expect(own).to_contain_text(f"{held.starts_at.astimezone(there):%H:%M} your time")
+    no_serious_issue(elsewhere)
+    elsewhere.context.close()
 
 
 def test_a_hold_expires_in_front_of_the_client(phone: Page, kind: SessionType) -> None:
