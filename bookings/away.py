@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from bookings import asking, availability, holds, messages
+from bookings import another_time, asking, availability, holds, messages
 from bookings.charges import reprice
 from bookings.ledger import balance
 from bookings.models import Booking, BookingAddOn, Claim, Resource, ResourceDay
@@ -189,6 +189,7 @@ def _give_back(booking: Booking, row: BookingAddOn, *, by: Actor, now: datetime)
 
 def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **more: Any) -> None:
     messages.drop_reminders(booking, now=now)
+    another_time.settled(booking, now=now)
     messages.tell_everybody(
         name,
         booking=booking,
@@ -207,7 +208,8 @@ def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **mor
 def offer_change(*, booking_id: int, reason: str = "", by: Actor, now: datetime) -> bool:
     """The studio needs another time: the client is told, moves for free or cancels with everything back, by link.
 
-    The old time is kept until they answer. False if it was offered before. Raises NotNow.
+    The old time is kept until they answer, of which both sides are reminded (`another_time`). False if it was offered
+    before. Raises NotNow.
     """
     booking = Booking.objects.select_related("session_type", "location").get(pk=booking_id)
     times = _times_to_offer(booking, now=now)
@@ -226,10 +228,11 @@ def offer_change(*, booking_id: int, reason: str = "", by: Actor, now: datetime)
             booking=booking,
             by=by,
             now=now,
-            once=f"booking_time_offered:{booking.pk}:{booking.ics_sequence}",
+            once=f"booking_time_offered:{booking.pk}:{now.timestamp():.0f}",
             times=[slot.starts_at for slot in times],
             reason=clean(reason)[:300],
         )
+        another_time.ask_again(booking, by=by, now=now)
         return True
 
 

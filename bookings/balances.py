@@ -28,6 +28,7 @@ def ask_for_balances(*, now: datetime) -> int:
         rows = Booking.objects.filter(
             status=BookingStatus.CONFIRMED,
             pays_at_studio=False,
+            free_change_since=None,  # nothing is asked for a time that we cannot keep
             price__gt=0,
             starts_at__gt=now + step - LATEST,
             starts_at__lte=now + step + LEAD + timedelta(hours=12),

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from bookings import asking, availability, holds, messages, policy, promising, requesting
+from bookings import another_time, asking, availability, holds, messages, policy, promising, requesting
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.notes import note
@@ -291,6 +291,7 @@ def _note_move(booking: Booking, was_at: datetime, *, by: Actor, now: datetime, 
     times = [local(moment, booking.location) for moment in (was_at, booking.starts_at)]
     note(booking, "move_to", f"{times[0]} → {times[1]}. {reason}".strip(), by=by, now=now)
     tell("booking_moved", booking=booking, by=by, now=now)
+    another_time.settled(booking, now=now)
     if booking.status == BookingStatus.REQUESTED:
         _ask_again(booking, by=by, now=now)
         return
@@ -524,15 +525,16 @@ def _need_its_day(booking: Booking, *, now: datetime) -> None:
 def complete_overdue(*, now: datetime) -> int:
     """Complete every shoot that ended by the book and whose button nobody pressed by closing time.
 
-    It counts as ended at its booked end. One that fails is left for the next sweep and stops no other.
+    It counts as ended at its booked end. Not one whose time the studio could not keep, unless somebody checked in. One
+    that fails is left for the next sweep and stops no other.
     """
     open_shoots = Shoot.objects.filter(
         status__in=[ShootStatus.PLANNED, ShootStatus.CHECKED_IN],
         booking__status=BookingStatus.CONFIRMED,
         ends_at__lte=now,
-    ).select_related("booking__location")
+    ).exclude(status=ShootStatus.PLANNED, booking__free_change_since__isnull=False)
     completed = 0
-    for shoot in open_shoots.order_by("ends_at")[:200]:
+    for shoot in open_shoots.select_related("booking__location").order_by("ends_at")[:200]:
         if closing_time(shoot.booking.location, shoot.ends_at) > now:
             continue
         try:
@@ -702,7 +704,7 @@ def _times_replaced(shoot: Shoot, person: Client) -> int:
 
 def _remind_sitter(shoot: Shoot, *, now: datetime) -> None:
     booking = shoot.booking
-    if shoot.sitter in messages.sitters_apart(booking) and booking.status == BookingStatus.CONFIRMED:
+    if shoot.sitter in messages.sitters_apart(booking) and messages.is_looked_forward_to(booking):
         messages.plan_reminders(booking, now=now, to=shoot.sitter)
 
 

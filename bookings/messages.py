@@ -126,7 +126,7 @@ def plan_reminders(
 
 
 def _plan_for(person: Client, booking: Booking, *, now: datetime, is_told_now: bool) -> None:
-    planned = [now, *_planned(booking, person)] if is_told_now else _planned(booking, person)
+    planned = [now, *planned_for(booking, person)] if is_told_now else planned_for(booking, person)
     mark = f"{booking.pk}:{booking.ics_sequence}:{_revision(booking)}"
     if person.pk != booking.payer_id:
         mark += f":{person.pk}"
@@ -172,17 +172,24 @@ def _revision(booking: Booking) -> int:
     return taken_back.count()
 
 
-def _planned(booking: Booking, person: Client) -> list[datetime]:
+def planned_for(booking: Booking, person: Client | None) -> list[datetime]:
     """When other mails about this booking go out to this person."""
-    waiting = _about(booking).filter(client_id=person.pk, channel=Channel.EMAIL, status=MessageStatus.QUEUED)
+    waiting = _about(booking).filter(
+        client_id=person.pk if person else None, channel=Channel.EMAIL, status=MessageStatus.QUEUED
+    )
     return list(waiting.values_list("due_at", flat=True))
 
 
 def plan_again(booking: Booking, *, now: datetime) -> None:
     """Something was told that a planned mail should answer: take back what was not sent and plan it anew."""
-    if booking.status == BookingStatus.CONFIRMED and booking.starts_at > now:
+    if is_looked_forward_to(booking) and booking.starts_at > now:
         drop_reminders(booking, now=now)
         plan_reminders(booking, now=now, is_told_now=False)
+
+
+def is_looked_forward_to(booking: Booking) -> bool:
+    """Whether it stands and the studio has not asked for another time: none that cannot be kept is reminded of."""
+    return booking.status == BookingStatus.CONFIRMED and booking.free_change_since is None
 
 
 def coaching_of(booking: Booking, person: Client) -> list[str]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from bookings import asking, away, calendar_feeds, closing, places, stand_ins
+from bookings import another_time, asking, away, calendar_feeds, closing, places, stand_ins
 from bookings.calendar_forms import WEEKDAYS, ClosureForm, FeedForm, LeaveForm, OtherHoursForm
 from bookings.calendar_views import actor_of, day_of, link, my_places, place_of
 from bookings.forms import day_or_none
@@ -293,9 +293,9 @@ def away_today(request: HttpRequest, public_id: str) -> HttpResponse:
 @staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def mend(request: HttpRequest, public_id: str, verb: str) -> HttpResponse:
-    """One tap for one client: somebody else does it, come without, or another time for free."""
+    """One tap for one client: somebody else does it, come without, another time for free, or the time after all."""
     booking = get_object_or_404(Booking, public_id=public_id)
-    mends = {"stand-in": _stand_in, "without": _without, "offer": _offer}
+    mends = {"stand-in": _stand_in, "without": _without, "offer": _offer, "stands": _stands}
     if verb not in mends:
         raise Http404
     try:
@@ -346,6 +346,12 @@ def _offer(request: HttpRequest, booking: Booking) -> str:
         now=timezone.now(),
     )
     return _("The client can move for free or cancel with everything back, from their mail.")
+
+
+def _stands(request: HttpRequest, booking: Booking) -> str:
+    if another_time.keep_time(booking_id=booking.pk, by=actor_of(request), now=timezone.now()):
+        return _("The client is told that their time stands.")
+    return _("No other time was asked for any more.")
 
 
 @staff(Role.PHOTOGRAPHER)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import (
+    another_time,
     availability,
     changes,
     checkout,
@@ -86,6 +87,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         "asked_text": request.session.get(f"asked:{public_id}", ""),
         "is_over": found.ends_at <= now,
         "is_sitter": is_sitter,
+        "is_asked_for_another_time": another_time.is_open(found),
         "is_payer": found.payer_id == by.id,
         "sitter_form": _sitter_form(found, shoot),
         "nerves_form": _nerves_form(shoot) if is_sitter else None,

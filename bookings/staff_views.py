@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from bookings import (
+    another_time,
     away,
     extras,
     holds,
@@ -96,6 +97,7 @@ NOTED = {
     "come_without": _("Comes without"),
     "change_add_ons": _("Other add-ons"),
     "offer_change": _("Another time was offered"),
+    "keep_time": _("The time stands after all"),
     "late": _("Late"),
     "reshoot": _("Reshoot booked"),
     "given_back": _("Given back"),
@@ -142,6 +144,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
         "against": holds.outside_hours(found, now=now) if found.status == BookingStatus.REQUESTED else [],
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
+        "is_asked_for_another_time": another_time.is_open(found),
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),
         "payment_form": PaymentForm(
