@@ -129,6 +129,12 @@ def test_three_of_an_add_on_and_enter_in_the_code_field(phone: Page, kind: Sessi
     assert (row.add_on, row.count) == (finals, 3)
     phone.get_by_label("Your name").fill("Ada")
     phone.get_by_text("A code or a gift voucher").click()
+    phone.get_by_label("Code").fill("hullo")
+    phone.get_by_label("E-mail").fill("ada@client.example")
+    phone.get_by_label("I accept the booking conditions").check()
+    phone.get_by_role("button", name="Go to payment").click()
+    expect(phone.locator("#code-problem")).to_be_in_viewport()  # far below the button that was pressed
+    expect(phone.get_by_label("Code")).to_be_focused()
     phone.get_by_label("Code").fill("hello")
     phone.get_by_label("Code").press("Enter")
     expect(phone.get_by_role("button", name="Take the code off")).to_be_visible()
