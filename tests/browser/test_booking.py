@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from bookings import agreements, payments, questionnaires, waiting
-from bookings.models import AddOn, Booking, DiscountCode, Placement, Refund, SessionType, WaitingOffer
+from bookings.models import AddOn, Booking, Client, DiscountCode, Placement, Refund, SessionType, WaitingOffer
 from bookings.questionnaires import Draft
 from bookings.statuses import BookingStatus
 from devtools.stripe_server import StripeControl
@@ -215,6 +215,13 @@ def test_cancel_with_half_of_it_back(phone: Page, kind: SessionType) -> None:
     with phone.expect_navigation():
         phone.get_by_role("button", name="Cancel the session").click()
     assert list(Refund.objects.values_list("amount", flat=True)) == [9000]
+
+
+def test_a_name_without_spaces_fits_on_the_private_page(phone: Page, kind: SessionType) -> None:
+    booked = factories.booking(session_type=kind, starts_at=days_ahead(kind, 5), is_paid=True)
+    Client.objects.filter(pk=booked.payer_id).update(name="\u202eÅ" + "a" * 148)
+    open_booking(phone, booked)
+    no_serious_issue(phone)
 
 
 def test_take_an_offer_of_the_waiting_list(phone: Page, kind: SessionType) -> None:
