@@ -204,7 +204,9 @@ class Enquiry:
         found = self.rules_broken()
         if board.full_dates:
             found.append(full_sentence())
-        return found + _people(replace(board, full_dates=frozenset()), self.starts_at)
+        found += _people(replace(board, full_dates=frozenset()), self.starts_at)
+        # Each post could be filled by itself: said only where nothing else stands against the time.
+        return found or [_("Not enough people or rooms are free at the same time.")]
 
     def day(self) -> Board:
         """The frame cut to the local date of the time asked for."""
@@ -335,7 +337,7 @@ def _people(board: Board, starts_at: datetime) -> list[str]:
             found.append(_("Nobody can do %(what)s here.") % {"what": post.step.purpose})
         elif len(able) < post.need.count:
             found += [_one(by_id[pk], post, board, line, minute) for pk in post.fits if pk not in able]
-    return list(dict.fromkeys(found)) or [_("Not enough people or rooms are free at the same time.")]
+    return list(dict.fromkeys(found))
 
 
 def _one(calendar: Calendar, post: Post, board: Board, line: Timeline, minute: int) -> str:

@@ -247,9 +247,19 @@ def test_the_form_does_the_same_as_the_drop(desk, booked):
     assert booked.starts_at == TEN + timedelta(hours=4)
 
 
+def test_an_odd_minute_is_the_only_reason_where_everybody_is_free(desk, booked):
+    odd = (TEN + timedelta(hours=4, minutes=7)).isoformat()
+    html = page(desk, "desk_move", booked.public_id, to=odd)
+    assert "Sessions do not start at that minute." in html
+    assert "Enough people and rooms are free; only your own hours and rules stand against it" in html
+    assert "Not enough people" not in html
+
+
 def test_outside_the_hours_only_with_a_reason(desk, booked):
     late = (TEN + timedelta(hours=9)).isoformat()  # 19:00
-    assert "only your own hours stand against it" in page(desk, "desk_move", booked.public_id, to=late)
+    assert "only your own hours and rules stand against it" in page(
+        desk, "desk_move", booked.public_id, to=late
+    )
     address = reverse("desk_move", args=[booked.public_id])
     assert desk.post(address, {"to": late}).status_code == 200
     booked.refresh_from_db()
