@@ -73,3 +73,11 @@ if (table) {
     dialog.showModal();
   });
 }
+
+// Today opens at this hour: in the evening the morning is scrolled away.
+const hours = [...document.querySelectorAll(".plan[data-zone] .plan-time time")];
+const begun = hours.filter((time) => Date.parse(time.dateTime) <= Date.now());
+if (begun.length > 1 && begun.length < hours.length) {
+  const row = begun.at(-2).closest("tr");
+  row.closest(".plan-scroll").scrollTop = row.offsetTop - row.closest("table").tHead.offsetHeight;
+}

@@ -123,6 +123,16 @@ def cell_at(desk: Page, when: datetime) -> tuple[float, float]:
     raise AssertionError("no such free time")
 
 
+def test_the_calendar_of_today_opens_at_this_hour(desk: Page, place: Location) -> None:
+    desk.set_viewport_size({"width": 1440, "height": 700})
+    desk.goto("/desk/calendar/")
+    box = desk.locator(".plan-scroll")
+    expect(box.get_by_text("12:00", exact=True)).to_be_in_viewport()
+    assert box.evaluate("box => box.scrollTop") > 0
+    desk.goto(f"/desk/calendar/?on={at(place, 12, days=1):%Y-%m-%d}")
+    assert desk.locator(".plan-scroll").evaluate("box => box.scrollTop") == 0
+
+
 def test_a_booking_is_moved_by_dragging_it(desk: Page, booked: Booking, place: Location) -> None:
     desk.set_viewport_size({"width": 1440, "height": 1600})
     desk.goto("/desk/calendar/")
