@@ -31,12 +31,13 @@ EVERY = timedelta(minutes=15)
 BACKOFF = [timedelta(minutes=minutes) for minutes in (15, 30, 60, 180, 360)]
 BEHIND, AHEAD = timedelta(days=1), timedelta(days=400)
 SHOWN_BEHIND = timedelta(days=30)
+FETCH_SECONDS = 12.0  # for the whole answer; a slow one is tried again later
 LINK_LASTS = timedelta(days=3650)
 
 
 def fetcher() -> Fetcher:
     """How calendars are fetched here: https from the open internet, http only where the studio says so."""
-    return Fetcher(allows_http=settings.CALENDAR_ALLOWS_HTTP)
+    return Fetcher(allows_http=settings.CALENDAR_ALLOWS_HTTP, seconds=FETCH_SECONDS)
 
 
 # --- in -----------------------------------------------------------------------------------------------------

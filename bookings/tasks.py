@@ -65,8 +65,13 @@ def offer_times() -> None:
 
 @quick_task
 def fetch_calendars() -> None:
-    """Read one calendar that is due, ring again if more may wait. Beat rings it each minute as well."""
-    if calendar_feeds.fetch_next(now=timezone.now()):
+    """Read one calendar that is due, ring again if more may wait. Beat rings it each minute as well.
+
+    One at a time, whoever rings: slow ones never hold more than one of the workers that send mail and take payments.
+    """
+    with only_one("bookings.calendars") as mine:
+        is_more = mine and calendar_feeds.fetch_next(now=timezone.now())
+    if is_more:
         ring(fetch_calendars)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
-WALL_FACTOR = 3.0  # a machine with other work gives a process a third of a core, or the answer is late
 
 
 class TooSlow(Exception):
@@ -26,8 +25,11 @@ class Broke(Exception):
     """It ended without an answer: out of memory, or a crash."""
 
 
-def ask(module: str, order: bytes, *, cpu_seconds: float, memory_bytes: int) -> bytes:
-    """Run `python -m module`, which calls `answer`, with the order on its standard input. Raises TooSlow, Broke."""
+def ask(module: str, order: bytes, *, cpu_seconds: float, wall_seconds: float, memory_bytes: int) -> bytes:
+    """Run `python -m module`, which calls `answer`, with the order on its standard input. Raises TooSlow, Broke.
+
+    `wall_seconds` leave room for a machine with other work, which gives a process a part of a core.
+    """
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     seconds = max(1, round(cpu_seconds))
     try:
@@ -38,7 +40,7 @@ def ask(module: str, order: bytes, *, cpu_seconds: float, memory_bytes: int) -> 
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
             env=environment | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-            timeout=seconds * WALL_FACTOR,
+            timeout=wall_seconds,
             check=False,
         )
     except subprocess.TimeoutExpired as error:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from icalendar import Calendar
 
-from bookings import availability, calendar_feeds, ics, lifecycle
+from bookings import availability, calendar_feeds, ics, lifecycle, tasks
 from bookings import busy_times as reading
 from bookings.busy_times import Unreadable, busy_times, read_apart
 from bookings.models import Busy, BusyFeed
@@ -355,6 +355,75 @@ def test_the_clocks_of_real_calendars_are_read():
         read(file_of(ON_OWN_CLOCK, head=head * 201))
 
 
+def test_a_large_honest_calendar_is_read_within_the_limits(monkeypatch):
+    """Ten years of meetings with guests and words, five thousand still to come, and three hundred that come weekly."""
+    monkeypatch.setattr(reading, "WALL_SECONDS", 120.0)  # a machine with other work
+    words = (
+        "SUMMARY:Meeting\nDESCRIPTION:" + "words " * 45 + "\n" + "ATTENDEE;CN=Ana:mailto:ana@x.example\n" * 3
+    )
+    alarm = "BEGIN:VALARM\nACTION:DISPLAY\nTRIGGER:-PT10M\nDURATION:PT5M\nEND:VALARM\n"
+    events = [
+        f"UID:{number}@one\nDTSTART:{begins:%Y%m%dT%H%M%SZ}\nDTEND:{begins + HOUR:%Y%m%dT%H%M%SZ}\n{words}{alarm}"
+        for number in range(-3000, 5000)
+        for begins in [at(24, 16) + number * 100 * timedelta(minutes=1)]
+    ]
+    events += [
+        f"UID:{number}@weekly\nDTSTART;TZID=America/Chicago:202401{number % 28 + 1:02}T090000\nDURATION:PT1H\n"
+        f"RRULE:FREQ=WEEKLY\nSUMMARY:Weekly"
+        for number in range(300)
+    ]
+    body = file_of(*events)
+    assert 4_000_000 < len(body) < 5_000_000
+    found = read_apart(body, zone="UTC", from_at=at(24, 15), until_at=at(24, 15) + 400 * DAY)
+    assert (found.events, found.skipped) == (5301, 0)  # one of the past reaches into the window
+    assert found.spans[0] == (at(24, 15), at(24, 17))  # a weekly one at 9:00 in Chicago and the first meeting
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "DTSTART:20261124T160000Z\nDTEND:20261124T170000Z",
+        "DTSTART:20200107T160000Z\nDTEND:20200107T170000Z\nRRULE:FREQ=WEEKLY;BYDAY=TU;UNTIL=20261124T160000Z",
+        "DTSTART:20200107T160000Z\nDTEND:20200107T170000Z\nRDATE:20261124T160000Z",
+        "dtstart:20261124T16\n 0000Z\nBEGIN:VALARM\nDTSTART:20200101T000000Z\nEND:VALARM\nDURATION:PT1H",
+        "DTSTART:20200107T160000Z\nDURATION:P2514D",  # over whole years
+        "DTSTART:20200107T160000Z\nDTEND:20271124T170000Z",
+    ],
+)
+def test_what_is_cut_away_before_parsing_keeps_nobody_busy(rest):
+    """However it is written, what lies in the window is kept; only tasks, and what is over or far ahead, are not."""
+    task = "BEGIN:VTODO\nUID:t\nDTSTART:20261125T100000Z\nDUE:20261125T110000Z\nEND:VTODO\n"
+    past, ahead = (f"DTSTART:{on}T100000Z\nDTEND:{on}T110000Z" for on in ("20200101", "20300101"))
+    found = read(file_of(past, rest, ahead, head=task))
+    assert at(24, 16) >= found.spans[0][0]
+    assert (found.spans[0][1] >= at(24, 17), len(found.spans), found.events) == (True, 1, 1)
+
+
+def test_a_moved_date_of_a_series_is_kept_wherever_it_lies():
+    series = "UID:s\nDTSTART:20261124T160000Z\nDTEND:20261124T170000Z\nRRULE:FREQ=DAILY;COUNT=2"
+    moved = "UID:s\nRECURRENCE-ID:20261125T160000Z\nDTSTART:20290101T160000Z\nDTEND:20290101T170000Z"
+    assert spans(series, moved) == [(at(24, 16), at(24, 17))]
+
+
+def test_calendars_are_read_one_at_a_time(real_connections, monkeypatch):
+    """Three bells at once, slow calendars: a worker is left for mail and payments."""
+    inside, most, rung = [], [], []
+
+    def slow(*, now):
+        inside.append(now)
+        most.append(len(inside))
+        clock.sleep(1)
+        inside.pop()
+        return True
+
+    monkeypatch.setattr(calendar_feeds, "fetch_next", slow)
+    monkeypatch.setattr(tasks, "ring", rung.append)
+    answers = real_connections.run([tasks.fetch_calendars] * 3)
+    assert [answer for answer in answers if answer is not None] == []
+    assert max(most) == 1
+    assert rung == [tasks.fetch_calendars] * len(most)  # who read one looks for the next
+
+
 def test_what_nobody_thought_of_meets_the_limits_of_its_own_process(monkeypatch):
     monkeypatch.setattr(reading, "CPU_SECONDS", 1.0)
     window = {"zone": "UTC", "from_at": NOW, "until_at": NOW + 400 * DAY}
@@ -362,6 +431,7 @@ def test_what_nobody_thought_of_meets_the_limits_of_its_own_process(monkeypatch)
     with pytest.raises(Unreadable, match="too long"):
         read_apart(file_of(ENDLESS), **window)
     assert clock.monotonic() - began < 10  # its second, and the machine's patience
+    monkeypatch.setattr(reading, "CPU_SECONDS", 5.0)
     monkeypatch.setattr(reading, "MEMORY_BYTES", 20_000_000)
     with pytest.raises(Unreadable) as refused:
         read_apart(file_of(*["SUMMARY:" + "x" * 500] * 2000), **window)
