@@ -1,9 +1,42 @@
 """Things done at the same moment by people who do not share a connection."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
-from django.db import connections
+from django.db import connection, connections
+
+LONGEST = 20.0  # seconds; nothing that is waited for here takes one
+
+
+def elsewhere(call: Callable[..., object], *args: object) -> threading.Thread:
+    """Run it in a thread with a connection of its own."""
+
+    def run() -> None:
+        try:
+            call(*args)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def ends_or_waits_for_me(thread: threading.Thread) -> bool:
+    """True when the thread has ended, False when somebody's connection waits for a lock of this one."""
+    give_up_at = time.monotonic() + LONGEST
+    while time.monotonic() < give_up_at:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            )
+            if cursor.fetchone()[0]:
+                return False
+        if not thread.is_alive():
+            return True
+        time.sleep(0.01)
+    raise AssertionError("it neither ended nor waited")
 
 
 class RealConnections:

@@ -5,21 +5,24 @@ Each promise has its control: the same people with the guard taken away do harm,
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
 import pytest
 from django.db import connection
+from psycopg.errors import DeadlockDetected
 
-from bookings import holds, lifecycle
+from bookings import checkout, holds, lifecycle
 from bookings.models import Booking, Claim, Refund
+from bookings.notes import note
 from bookings.refusals import NotNow
-from bookings.statuses import BookingStatus
+from bookings.statuses import BookingStatus, CheckoutStatus
 from studio.actors import Actor, ActorKind
-from studio.models import Message
+from studio.models import Message, StatusChange
 from tests import factories
+from tests.connections import LONGEST, elsewhere, ends_or_waits_for_me
 from tests.factories import NOW
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
@@ -146,8 +149,18 @@ def test_a_double_click_is_one_booking(place, real_connections):
     assert {found.pk for found, _seconds in answers} == {Booking.objects.get().pk}
 
 
-def test_many_tabs_of_one_browser_end_with_one_hold_each_and_no_deadlock(place, real_connections):
-    """Each tab presses another time instead of what all of them hold; the sweep passes by."""
+def tabs_of_one_browser(place, real_connections, monkeypatch):
+    """Each tab presses another time instead of what all of them hold, named in another order; the sweep passes by. No
+    deadlock is tried again, and whoever gives two holds back takes a moment between them."""
+    release = holds.release
+
+    def slowly(**what):
+        found = release(**what)
+        time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(holds, "release", slowly)
+    monkeypatch.setattr(holds, "DEADLOCK_TRIES", 1)
     for _pair in range(3):
         factories.crew(place)
     kind = factories.session_type(locations=[place])
@@ -167,10 +180,81 @@ def test_many_tabs_of_one_browser_end_with_one_hold_each_and_no_deadlock(place, 
 
     calls = [partial(other, number) for number in range(6)] + [partial(holds.expire_due, now=NOW)] * 2
     answers = real_connections.run(calls)
-    assert [found for found in answers if isinstance(found, Exception)] == []
+    return first, [found for found in answers if isinstance(found, Exception)]
+
+
+def given_up_as_they_come(booking_ids, *, by, now):
+    """What a tab holds is given back without being locked before."""
+    for pk in booking_ids:
+        holds.release(booking_id=pk, by=by, now=now)
+
+
+def test_many_tabs_of_one_browser_end_with_one_hold_each_and_no_deadlock(
+    place, real_connections, monkeypatch
+):
+    first, wrong = tabs_of_one_browser(place, real_connections, monkeypatch)
+    assert wrong == []
     assert set(Booking.objects.filter(pk__in=first).values_list("status", flat=True)) == {"cancelled"}
     assert Booking.objects.filter(status=BookingStatus.HELD).count() == 6
     assert doubles() == 0
+
+
+def test_tabs_that_lock_nothing_before_they_give_up_meet_in_a_deadlock(place, real_connections, monkeypatch):
+    """The control."""
+    monkeypatch.setattr(holds, "_give_up", given_up_as_they_come)
+    _first, wrong = tabs_of_one_browser(place, real_connections, monkeypatch)
+    assert {type(error.__cause__) for error in wrong} == {DeadlockDetected}
+
+
+def pays_in_another_tab(place, monkeypatch):
+    """One tab asks for the payment page of a hold while another gives it back; whether a page is wanted after that, and
+    whether it was asked for before the hold was gone."""
+    factories.crew(place)
+    kind = factories.session_type(locations=[place])
+    first = factories.booking(
+        session_type=kind,
+        at=place,
+        starts_at=TEN,
+        status=BookingStatus.HELD,
+        payer=factories.client(),
+        policy_accepted_at=NOW,
+    )
+    release, asked, threads = holds.release, [], []
+
+    def pay():
+        with suppress(holds.HoldOver):
+            checkout._wanted(first.pk, "booking", extra_id=None, return_path="", now=NOW)
+
+    def slowly(**what):
+        threads.append(elsewhere(pay))
+        asked.append(ends_or_waits_for_me(threads[0]))
+        return release(**what)
+
+    monkeypatch.setattr(holds, "release", slowly)
+    holds.place(
+        session_type_id=kind.pk,
+        location_id=place.pk,
+        add_ons={},
+        starts_at=TEN + timedelta(hours=2),
+        form_token=uuid4(),
+        instead_of=[first.pk],
+        by=GUEST,
+        now=NOW,
+    )
+    threads[0].join(LONGEST)
+    first.refresh_from_db()
+    assert first.status == BookingStatus.CANCELLED
+    return first.checkouts.filter(status=CheckoutStatus.WANTED).exists(), asked[0]
+
+
+def test_no_payment_page_opens_for_a_hold_that_is_being_given_back(place, monkeypatch):
+    assert pays_in_another_tab(place, monkeypatch) == (False, False)
+
+
+def test_without_its_lock_a_given_up_hold_gets_a_payment_page(place, monkeypatch):
+    """The control."""
+    monkeypatch.setattr(holds, "_give_up", given_up_as_they_come)
+    assert pays_in_another_tab(place, monkeypatch) == (True, True)
 
 
 def test_a_lapsed_hold_is_taken_over_by_exactly_one_of_many(place, real_connections):
@@ -238,6 +322,32 @@ def test_moves_cancels_and_holds_at_once_leave_nobody_in_two_places(place, real_
 # --- requests ---------------------------------------------------------------------------------------------------
 
 
+def without_looking_again(monkeypatch):
+    """A request is answered as it was read: neither locked nor judged by the table of moves when it is written."""
+
+    def read(booking_id):
+        found = Booking.objects.get(pk=booking_id)
+        time.sleep(0.3)
+        return found
+
+    def write(model, pk, verb, *, by, now, reason="", **fields):
+        Booking.objects.filter(pk=pk).update(status=Booking.moves[verb].target, **fields)
+        found = Booking.objects.get(pk=pk)
+        note(found, verb, reason, by=by, now=now)
+        return found
+
+    monkeypatch.setattr(lifecycle, "_locked", read)
+    monkeypatch.setattr(lifecycle, "move", write)
+
+
+def ends_of(asked):
+    """What was written down of how a request ended."""
+    ended = StatusChange.objects.filter(
+        model="bookings.booking", object_id=asked.pk, verb__in=["confirm", "lapse"]
+    )
+    return sorted(ended.values_list("verb", flat=True))
+
+
 def sweeps_on_one_request(place, real_connections):
     """Eight sweeps look at one paid request that has lapsed; how often each consequence followed."""
     factories.crew(place)
@@ -255,15 +365,24 @@ def test_a_request_lapses_once_under_many_sweeps(place, real_connections):
     found, asked = sweeps_on_one_request(place, real_connections)
     assert sorted(found) == [0] * 7 + [1]
     assert (asked.status, asked.ics_sequence) == (BookingStatus.CANCELLED, 1)
+    assert ends_of(asked) == ["lapse"]
     assert [refund.amount for refund in Refund.objects.all()] == [asked.price]
     assert Message.objects.filter(name="booking_request_lapsed").count() == 1
     assert Message.objects.filter(name="desk_request_lapsed").count() == 1
 
 
-def test_the_yes_and_the_sweep_agree_on_one_end(place, real_connections):
+def test_without_looking_again_a_request_lapses_more_than_once(place, real_connections, monkeypatch):
+    """The control."""
+    without_looking_again(monkeypatch)
+    _found, asked = sweeps_on_one_request(place, real_connections)
+    assert ends_of(asked).count("lapse") > 1
+
+
+def the_yes_meets_the_sweep(place, real_connections, *, times):
+    """The studio says yes at the moment at which the request lapses, on one day after another."""
     factories.crew(place)
     kind = factories.session_type(locations=[place], is_confirmed_by_staff=True)
-    for number in range(6):
+    for number in range(times):
         asked = factories.booking(
             session_type=kind,
             at=place,
@@ -281,10 +400,23 @@ def test_the_yes_and_the_sweep_agree_on_one_end(place, real_connections):
             ]
         )
         asked.refresh_from_db()
+        yield asked
+
+
+def test_without_looking_again_a_request_is_confirmed_and_lapses(place, real_connections, monkeypatch):
+    """The control."""
+    without_looking_again(monkeypatch)
+    asked = next(the_yes_meets_the_sweep(place, real_connections, times=1))
+    assert set(ends_of(asked)) == {"confirm", "lapse"}
+
+
+def test_the_yes_and_the_sweep_agree_on_one_end(place, real_connections):
+    for asked in the_yes_meets_the_sweep(place, real_connections, times=6):
         told = set(Message.objects.filter(about_id=asked.pk, status="queued").values_list("name", flat=True))
         back = Refund.objects.filter(payment__allocations__booking=asked).count()
         holds_it = asked.claims.filter(is_active=True).exists()
         is_on = asked.status == BookingStatus.CONFIRMED
         assert asked.ics_sequence == 1
+        assert ends_of(asked) == ["confirm" if is_on else "lapse"]
         assert (holds_it, back) == ((True, 0) if is_on else (False, 1))
         assert ("booking_confirmed" in told, "booking_request_lapsed" in told) == (is_on, not is_on)

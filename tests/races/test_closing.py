@@ -1,12 +1,9 @@
 """Somebody closes the studio, or goes away, while somebody else books: one of the two always sees the other."""
 
-import threading
-import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections
 from django.test import Client
 from django.urls import reverse
 
@@ -15,6 +12,7 @@ from bookings.models import Booking
 from bookings.refusals import NotOffered, Refused, SlotTaken
 from studio.actors import Actor, ActorKind
 from tests import factories
+from tests.connections import LONGEST, elsewhere, ends_or_waits_for_me
 from tests.factories import NOW
 from tests.galleries.making import sign_in
 
@@ -25,7 +23,6 @@ TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)  # 10:00 in Chicago
 ON = TEN.date()
 HOW = ["closed", "closed early", "day moved", "away", "other hours", "weekly hours"]
 IN_THE_ADMIN = ["a closure in the admin", "opening hours in the admin"]
-LONGEST = 20  # seconds; nothing here takes one
 
 
 @pytest.fixture
@@ -102,20 +99,6 @@ def shut(how, place, crew, owner):
             assert answer.status_code == 302, answer.content.decode()
 
 
-def elsewhere(call, *args):
-    """Run it in a thread with a connection of its own."""
-
-    def run():
-        try:
-            call(*args)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
-
-
 def press(kind, place):
     return holds.place(
         session_type_id=kind.pk,
@@ -189,22 +172,6 @@ def closes_while_somebody_is_seated(monkeypatch, how, place, crew, kind, owner):
     press(kind, place)
     threads[0].join(LONGEST)
     return ended[0]
-
-
-def ends_or_waits_for_me(thread):
-    """True when the thread has ended, False when its connection waits for a lock of this one."""
-    give_up_at = time.monotonic() + LONGEST
-    while time.monotonic() < give_up_at:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-            )
-            if cursor.fetchone()[0]:
-                return False
-        if not thread.is_alive():
-            return True
-        time.sleep(0.01)
-    raise AssertionError("it neither ended nor waited")
 
 
 @pytest.mark.parametrize("how", HOW + IN_THE_ADMIN)
