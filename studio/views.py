@@ -2,7 +2,7 @@ import sys
 from collections.abc import Collection, Mapping
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.core.validators import validate_email
 from django.db import InterfaceError, OperationalError, transaction
@@ -187,6 +187,17 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     response = HttpResponse(render_to_string("studio/unavailable.html"), status=503)
     response.headers["Retry-After"] = "5"
     return response
+
+
+@require_safe
+def admin_door(request: HttpRequest) -> HttpResponse:
+    """Whom the stock admin turned away: to the sign-in. Raises PermissionDenied for whoever is signed in already:
+    the sign-in would send them back here, for ever.
+    """
+    if request.user.is_authenticated:
+        raise PermissionDenied
+    query = request.META.get("QUERY_STRING", "")
+    return HttpResponseRedirect(reverse("account_login") + (f"?{query}" if query else ""))
 
 
 @require_safe
