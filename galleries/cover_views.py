@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
@@ -133,6 +134,18 @@ def front_picture(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(body, status=answer.status, headers=headers, content_type="image/jpeg")
 
 
+RARE_PAGES = {
+    "bookings_sessiontype": _lazy("Session types: length, price, deposit, notice"),
+    "bookings_addon": _lazy("Add-ons: hair, make-up and more"),
+    "bookings_discountcode": _lazy("Discount codes"),
+    "bookings_resource": _lazy("People, rooms and chairs: who can do what"),
+    "studio_location": _lazy("Locations: address, clock, opening hours"),
+    "studio_legalentity": _lazy("Who sells: receipts, numbers, tax"),
+    "studio_user": _lazy("Accounts and roles"),
+    "galleries_cropspec": _lazy("Crops for companies"),
+}
+
+
 @staff(Role.OWNER)
 @require_http_methods(["GET", "POST"])
 def studio_page(request: HttpRequest) -> HttpResponse:
@@ -150,6 +163,9 @@ def studio_page(request: HttpRequest) -> HttpResponse:
         "form": form,
         "policy_version": studio.policy_version,
         "policy_words": policy.in_words(),
+        "rare_pages": [(reverse(f"admin:{name}_changelist"), label) for name, label in RARE_PAGES.items()]
+        if require(request).is_staff
+        else [],
     }
     return render(request, "galleries/desk_studio.html", context, status=422 if form.errors else 200)
 

@@ -5,7 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from studio import storage
-from studio.models import Role, Studio
+from studio.models import Role, Studio, User
 from tests import factories
 from tests.galleries.making import sign_in
 from tests.html import assert_no_inline
@@ -75,3 +75,22 @@ def test_other_conditions_are_another_version(owner):
     studio = Studio.objects.get()
     assert (studio.name, studio.policy_version) == ("North 🎈", 2)
     assert owner.post(reverse("desk_studio"), form | {"email": "nothing"}).status_code == 422
+
+
+def test_what_is_sold_is_found_from_the_studio_page(owner):
+    assert (
+        owner.get(reverse("desk_studio")).context["rare_pages"] == []
+    )  # an account that the admin turns away
+    User.objects.update(is_staff=True)
+    page = owner.get(reverse("desk_studio"))
+    for address, label in page.context["rare_pages"]:
+        assert f'href="{address}"' in page.text
+        assert owner.get(address).status_code == 200, label
+    assert reverse("admin:bookings_discountcode_changelist") in page.text
+
+
+def test_who_has_no_business_in_the_admin_is_told_so_and_not_sent_in_circles(client):
+    assert client.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/accounts/login/")
+    sign_in(client, factories.user(Role.ARTIST))
+    answer = client.get("/admin/", follow=True)
+    assert (answer.status_code, len(answer.redirect_chain)) == (403, 1)
