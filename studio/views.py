@@ -189,7 +189,6 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_safe
 def admin_door(request: HttpRequest) -> HttpResponse:
     """Whom the stock admin turned away: to the sign-in. Raises PermissionDenied for whoever is signed in already:
     the sign-in would send them back here, for ever.
