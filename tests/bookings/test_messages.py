@@ -1,9 +1,11 @@
 """What is written to whom and when: the sequence before a session, texts, the studio's own words, call sheets."""
 
+import re
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -95,12 +97,67 @@ def test_a_payer_who_is_somebody_else_reads_nothing_of_the_sitters_worries(booke
     assert "short runs" in mails.exclude(client_id=booked.payer_id).get().body_text
 
 
-def test_a_client_elsewhere_reads_their_own_clock_too(booked):
-    type(booked.payer).objects.filter(pk=booked.payer_id).update(zone="Europe/London")
-    booked.payer.refresh_from_db()
-    messages.tell_client("booking_moved", booking=booked, now=NOW, was_at=booked.starts_at)
-    mail = Message.objects.get(name="booking_moved")
-    assert "your time, Europe/London)" in mail.body_text
+SAY_WHEN = [  # every mail to a client that names the time of their session, or times they may choose
+    "balance_request",
+    "booking_cancelled",
+    "booking_changed",
+    "booking_confirmed",
+    "booking_late_payment_reseated",
+    "booking_moved",
+    "booking_pay_link",
+    "booking_prepare",
+    "booking_reminder",
+    "booking_request_lapsed",
+    "booking_requested",
+    "booking_sitter",
+    "booking_sitter_cancelled",
+    "booking_sitter_off",
+    "booking_time_offered",
+    "booking_time_stands",
+    "booking_time_waits",
+    "booking_without",
+]
+FACTS = {
+    "was_at": NOW,
+    "until": NOW,
+    "left_out": {"name": "Make-up"},
+    "times": [TEN],
+    "due": 100,
+    "refund": 100,
+}
+
+
+@pytest.fixture
+def from_london(booked):
+    booked.payer.zone = "Europe/London"
+    booked.payer.save()
+    return booked
+
+
+@pytest.mark.parametrize("name", SAY_WHEN)
+def test_a_client_elsewhere_reads_their_own_clock_too(from_london, name):
+    messages.tell_client(name, booking=from_london, now=NOW, **FACTS)
+    mail = Message.objects.get(name=name)
+    assert "Thu 26 November, 10:00 (16:00 your time, Europe/London)" in mail.body_text
+
+
+def test_no_mail_that_says_when_is_forgotten():
+    """A line that is only a time says when to come, or when one could."""
+    line = re.compile(
+        r"^(?:{% for time in times %})?{{ (?:booking\.starts_at|time)\|local:location }}", re.MULTILINE
+    )
+    files = (settings.BASE_DIR / "templates/emails").glob("booking_*/body.txt")
+    says = {file.parent.name for file in files if line.search(file.read_text())}
+    assert sorted(says | {"balance_request"}) == SAY_WHEN
+
+
+def test_the_studios_own_words_say_the_clients_clock_too(from_london):
+    MessageWords.objects.create(
+        name="booking_reminder", subject="Soon", body="See you {when}. {link}", changed_at=NOW
+    )
+    messages.tell_client("booking_reminder", booking=from_london, now=NOW)
+    text = Message.objects.get(name="booking_reminder").body_text
+    assert "See you Thu 26 November, 10:00 (16:00 your time, Europe/London)." in text
 
 
 def test_nothing_is_sent_after_a_cancellation(booked):
