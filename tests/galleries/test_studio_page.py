@@ -67,6 +67,11 @@ def test_other_conditions_are_another_version(owner):
     Studio.objects.update(policy_text="Old words.")
     page = owner.get(reverse("desk_studio"))
     assert_no_inline(page.text)
+    words = (
+        page.text.index("Cancel at least 72 hours before"),
+        page.text.index("leave moving and cancelling out"),
+    )
+    assert words[0] < words[1] < page.text.index('name="policy_text"')  # read before anything is typed
     shown = page.context["form"]
     assert [field.name for _title, fields in shown.groups() for field in fields] == list(shown.fields)
     form = {field.name: field.value() for field in shown if field.value()}
