@@ -182,7 +182,7 @@ def test_a_hold_expires_in_front_of_the_client(phone: Page, kind: SessionType) -
 def test_move_to_another_time(phone: Page, kind: SessionType) -> None:
     booked = factories.booking(session_type=kind, starts_at=days_ahead(kind, 5), is_paid=True)
     open_booking(phone, booked)
-    phone.get_by_role("link", name="Move").click()
+    phone.get_by_role("link", name="Move", exact=True).click()
     no_serious_issue(phone)
     expect(phone.locator(".slot[aria-current]")).to_be_visible()  # the week of the session is open
     phone.locator(".slot:not([aria-current])").last.click()
@@ -195,7 +195,7 @@ def test_move_to_another_time(phone: Page, kind: SessionType) -> None:
     expect(phone.get_by_text("Moved. The new time is in your mail")).to_be_visible()
     booked.refresh_from_db()
     assert (booked.starts_at != was, booked.moved_count, booked.ics_sequence) == (True, 1, 1)
-    expect(phone.get_by_role("link", name="Move")).to_have_count(0)
+    expect(phone.get_by_role("link", name="Move", exact=True)).to_have_count(0)
 
 
 def test_cancel_with_half_of_it_back(phone: Page, kind: SessionType) -> None:
@@ -205,7 +205,7 @@ def test_cancel_with_half_of_it_back(phone: Page, kind: SessionType) -> None:
         is_paid=True,
     )
     open_booking(phone, booked)
-    phone.get_by_role("link", name="Cancel").click()
+    phone.get_by_role("link", name="Cancel", exact=True).click()
     expect(phone.get_by_text("You get back $90 of the $180 you paid.")).to_be_visible()
     no_serious_issue(phone)
     phone.get_by_role("button", name="Cancel the session").click()
@@ -215,6 +215,17 @@ def test_cancel_with_half_of_it_back(phone: Page, kind: SessionType) -> None:
     with phone.expect_navigation():
         phone.get_by_role("button", name="Cancel the session").click()
     assert list(Refund.objects.values_list("amount", flat=True)) == [9000]
+
+
+def test_moving_and_cancelling_are_one_tap_from_the_top(phone: Page, kind: SessionType) -> None:
+    booked = factories.booking(session_type=kind, starts_at=days_ahead(kind, 5), is_paid=True)
+    open_booking(phone, booked)
+    jump = phone.get_by_role("link", name="Move or cancel")
+    expect(jump).to_be_visible()
+    jump.click()
+    expect(phone.get_by_role("link", name="Cancel", exact=True)).to_be_in_viewport()
+    phone.set_viewport_size({"width": 1440, "height": 900})
+    expect(jump).to_be_hidden()
 
 
 def test_a_name_without_spaces_fits_on_the_private_page(phone: Page, kind: SessionType) -> None:
