@@ -8,7 +8,9 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -178,6 +180,10 @@ def move(request: HttpRequest, public_id: str) -> HttpResponse:
     zone = ZoneInfo(found.location.zone)
     cast = holds.cast_of(found)
     starts_at = instant_of(request.POST.get("starts_at", request.GET.get("to", "")))
+    if request.method == "POST" and starts_at is not None and "sure" not in request.POST:
+        # An address of its own: the back button finds it again, where an answer to a form is kept nowhere.
+        query = {"to": starts_at.isoformat(), "week": request.GET.get("week", "")}
+        return HttpResponseRedirect(reverse("booking_move", args=[public_id]) + "?" + urlencode(query))
     wanted = None
     try:
         if request.method == "POST" and starts_at is None:

@@ -123,12 +123,13 @@ def test_the_only_free_move_is_shown_before_it_is_made(booked: Booking) -> None:
     slot = next(slot for slots in page.context["days"].values() for slot in slots if slot.starts_at != was)
     wanted = {"starts_at": slot.starts_at.isoformat()}
 
-    shown = payer.post(address, wanted)
+    shown = payer.post(address, wanted, follow=True)
     booked.refresh_from_db()
     assert (booked.starts_at, booked.moved_count) == (was, 0)
     assert "Move it to this time?" in shown.text
     assert "You can move it once by yourself" in shown.text
-    forged = payer.post(address, {"starts_at": (slot.starts_at + timedelta(minutes=7)).isoformat()})
+    odd = {"starts_at": (slot.starts_at + timedelta(minutes=7)).isoformat()}
+    forged = payer.post(address, odd, follow=True)
     assert "Move it to this time?" not in forged.text
 
     for _twice in range(2):

@@ -194,6 +194,9 @@ def test_move_to_another_time(phone: Page, kind: SessionType) -> None:
     phone.get_by_role("button", name="Move it").click()
     expect(phone.get_by_text("Moved. The new time is in your mail")).to_be_visible()
     booked.refresh_from_db()
+    phone.go_back()  # to what was asked about, and no error of the browser
+    expect(phone.get_by_role("heading", name="Another time")).to_be_visible()
+    phone.goto(f"/booking/{booked.public_id}/")
     assert (booked.starts_at != was, booked.moved_count, booked.ics_sequence) == (True, 1, 1)
     expect(phone.get_by_role("link", name="Move", exact=True)).to_have_count(0)
 
