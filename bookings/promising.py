@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from bookings.models import Booking, SessionType
 from bookings.seating import Slot
+from bookings.statuses import BookingStatus
 from studio import promises
 from studio.models import Closure, Location, OpeningHours
 from studio.promises import Outlook
@@ -34,7 +35,10 @@ def days_agreed(outlook: Outlook, slot: Slot) -> int | None:
 
 
 def forecast_of(booking: Booking) -> promises.Forecast | None:
-    """The promise this booking would get; None where the location has no working days to promise with."""
+    """The promise this booking would get; None where the location has no working days to promise with, and for a
+    booking that has ended without a session: nothing is promised any more."""
+    if booking.status in (BookingStatus.CANCELLED, BookingStatus.EXPIRED):
+        return None
     try:
         return promises.forecast(
             location=booking.location,

@@ -136,6 +136,16 @@ def test_the_only_free_move_is_shown_before_it_is_made(booked: Booking) -> None:
         payer.post(address, wanted | {"sure": "1"})
     booked.refresh_from_db()
     assert (booked.starts_at, booked.moved_count) == (slot.starts_at, 1)
+    assert "cannot be moved here any more: once is free" in payer.get(address).text
+
+
+def test_a_cancelled_session_promises_no_pictures(booked: Booking) -> None:
+    payer, address = opened(booked, booked.payer), reverse("booking", args=[booked.public_id])
+    assert "if you choose with us in the studio" in payer.get(address).text
+    lifecycle.cancel(booking_id=booked.pk, by=STAFF, now=timezone.now(), reason="Flu", full_refund=True)
+    page = payer.get(address)
+    assert "This session is cancelled" in page.text
+    assert "if you choose with us in the studio" not in page.text
 
 
 def test_a_nul_is_turned_away_everywhere(client: Browser) -> None:
