@@ -88,6 +88,15 @@ def test_a_freed_time_is_held_for_the_first_in_the_line_and_told(kind, place, ta
     assert waiting.offer_due(now=now + timedelta(minutes=1)) == 0  # no second offer, no second mail
 
 
+def test_an_offer_says_until_when_on_the_clients_own_clock_too(kind, place):
+    join(kind, place, "Ada", mobile="+44 20 7946 0018", zone="Europe/London")
+    assert waiting.offer_due(now=NOON) == 1
+    mail, text = Message.objects.filter(name="waiting_offer").order_by("pk")
+    for words in (mail.body_text, text.body_text):
+        assert "Tue 24 November, 10:00 (16:00 your time, Europe/London)" in words
+        assert "until 14:00 (20:00 your time, Europe/London)" in words
+
+
 def test_an_offer_not_taken_goes_to_the_next_and_keeps_the_place(kind, place):
     first, second = join(kind, place, "Ada"), join(kind, place, "Bea", now=NOON + timedelta(minutes=1))
     assert waiting.offer_due(now=NOON) == 1
