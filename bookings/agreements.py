@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from bookings.models import AgreementKind, AgreementText, Shoot, Signature
 from bookings.people import clean
 from bookings.refusals import DetailsRefused, NotNow
-from bookings.statuses import BookingStatus
+from bookings.statuses import STANDING
 from studio.actors import Actor, ActorKind
 from studio.documents import Paper
 from studio.models import Studio
@@ -108,7 +108,7 @@ def sign(*, shoot_id: int, text_id: int, typed_name: str, by: Actor, now: dateti
 
 
 def _signable(shoot: Shoot, text_id: int) -> AgreementText:
-    if shoot.booking.status not in (BookingStatus.CONFIRMED, BookingStatus.REQUESTED):
+    if shoot.booking.status not in STANDING:
         raise NotNow(_("This session is over."))
     text = AgreementText.objects.filter(pk=text_id).first()
     latest = current(text.kind) if text else None

@@ -15,12 +15,11 @@ from bookings.asking import ANSWER_IN, daytime_after
 from bookings.models import Booking
 from bookings.notes import note
 from bookings.refusals import NotNow
-from bookings.statuses import BookingStatus, ShootStatus
+from bookings.statuses import STANDING, BookingStatus, ShootStatus
 from bookings.timeline import DAY
 from studio import outbox
 from studio.actors import Actor
 
-STANDING = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED)
 AGAIN_AFTER = (DAY, 3 * DAY)
 LAST_BEFORE = DAY  # the last one is the day's reminder of a session that cannot be kept
 NEAR = 2 * DAY  # from then on the studio calls

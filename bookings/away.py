@@ -22,13 +22,12 @@ from bookings.people import clean
 from bookings.refusals import NotNow
 from bookings.seating import Slot
 from bookings.stand_ins import Gap, gaps, stand_ins
-from bookings.statuses import BookingStatus, ShootStatus
+from bookings.statuses import STANDING, BookingStatus, ShootStatus
 from bookings.timeline import DAY, instant
 from studio.actors import Actor
 from studio.happenings import tell
 from studio.models import Closure, Location
 
-STANDING = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED)
 OFFERED = 4  # times named in the mail; the link shows all
 
 

@@ -18,7 +18,7 @@ from bookings import clashes
 from bookings.busy_times import BusyTimes, Unreadable, read_apart
 from bookings.models import Busy, BusyFeed, Claim, Resource, ResourceKind
 from bookings.refusals import NotNow
-from bookings.statuses import BookingStatus
+from bookings.statuses import STANDING, BookingStatus
 from studio import credentials
 from studio.actors import Actor
 from studio.background import ring_on_commit
@@ -202,7 +202,7 @@ def _events(resource: Resource, *, now: datetime) -> Iterator[Event]:
         Claim.objects.filter(
             resource=resource,
             is_active=True,
-            booking__status__in=[BookingStatus.CONFIRMED, BookingStatus.REQUESTED],
+            booking__status__in=STANDING,
             ends_at__gt=now - SHOWN_BEHIND,
             starts_at__lt=now + AHEAD,
         )

@@ -12,12 +12,11 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from bookings.models import Busy, Claim
-from bookings.statuses import BookingStatus, ShootStatus
+from bookings.statuses import STANDING, ShootStatus
 from studio import alerts
 from studio.templatetags.studio_tags import local, local_time
 
 SOURCE = "feed"
-STANDING = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED)
 
 
 @dataclass(frozen=True, slots=True)

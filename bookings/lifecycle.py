@@ -19,7 +19,7 @@ from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Sho
 from bookings.notes import note
 from bookings.people import clean, forget_if_unused, known_client, read_person
 from bookings.refusals import DetailsRefused, NoLongerStands, NotNow, NotOffered, OtherAmount, TooLate
-from bookings.statuses import BookingStatus, ShootStatus
+from bookings.statuses import STANDING, BookingStatus, ShootStatus
 from bookings.timeline import instant
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor, ActorKind
@@ -32,7 +32,6 @@ from studio.transitions import move
 log = logging.getLogger(__name__)
 NERVES = ("blink", "smile", "last_time", "camera", "time")
 MISSED_TOLD_AFTER = timedelta(minutes=15)  # whoever is only late is checked in by then
-STANDING = (BookingStatus.CONFIRMED, BookingStatus.REQUESTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from bookings import holds, waiting
 from bookings.mine_views import REMEMBERED, address_key, bookings_for
 from bookings.models import Booking, Client
-from bookings.statuses import BookingStatus
+from bookings.statuses import STANDING
 from studio.actors import Actor
 from studio.happenings import on
 from studio.links import Opening, on_asked
@@ -28,7 +28,7 @@ def bookings_of(email: str, now: datetime) -> Iterator[Opening]:
     for person in mine.order_by("pk"):
         theirs = Booking.objects.filter(
             Q(payer=person) | Q(shoots__sitter=person),
-            status__in=[BookingStatus.CONFIRMED, BookingStatus.REQUESTED],
+            status__in=STANDING,
             ends_at__gt=now - REMEMBERED,
         )
         for booking in theirs.select_related("session_type", "location").order_by("-starts_at").distinct():

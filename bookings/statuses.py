@@ -16,6 +16,7 @@ class BookingStatus(models.TextChoices):
 
 B = BookingStatus
 ACTIVE_BOOKING = (B.REQUESTED, B.HELD, B.CONFIRMED)
+STANDING = (B.REQUESTED, B.CONFIRMED)  # the client has done their part
 
 BOOKING_MOVES = moves(
     request=({B.HELD, B.EXPIRED}, B.REQUESTED, "requested_at"),

@@ -41,7 +41,7 @@ from bookings.models import Booking, SessionType
 from bookings.pricing import may_pay_at_studio
 from bookings.refusals import DetailsRefused, HoldOver, NotKept, NotNow, NotOffered, SlotTaken
 from bookings.seating import Slot
-from bookings.statuses import AskStatus, BookingStatus
+from bookings.statuses import STANDING, AskStatus, BookingStatus
 from bookings.stripe_gateway import BadSignature, GatewayError
 from bookings.taxes import taxes_of
 from studio import credentials, throttles
@@ -339,7 +339,7 @@ def summary_of(booking: Booking) -> dict[str, object]:
 
 
 def _after_hold(request: HttpRequest, booking: Booking) -> HttpResponse:
-    if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REQUESTED):
+    if booking.status in STANDING:
         return redirect("booking", booking.public_id)
     return _hold_over(request, booking)
 

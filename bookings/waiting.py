@@ -25,7 +25,7 @@ from bookings.people import known_client, known_zone, read_person
 from bookings.policy import HOLD
 from bookings.refusals import DetailsRefused, HoldOver, NotNow, NotOffered, SlotTaken
 from bookings.seating import Slot
-from bookings.statuses import BookingStatus, OfferStatus, WaitingStatus
+from bookings.statuses import STANDING, BookingStatus, OfferStatus, WaitingStatus
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor
 from studio.models import Location
@@ -336,7 +336,7 @@ def lapse_due(*, now: datetime) -> int:
 def _settle(offer: WaitingOffer, booking: Booking, *, now: datetime) -> bool:
     if offer.status not in STANDING_OFFER:
         return False
-    if booking.status in (BookingStatus.CONFIRMED, BookingStatus.REQUESTED):
+    if booking.status in STANDING:
         move(WaitingPlace, offer.place_id, "book", by=WORKER, now=now)
         move(WaitingOffer, offer.pk, "book", by=WORKER, now=now)
         return True
