@@ -45,7 +45,8 @@ def ask_again(booking: Booking, *, by: Actor, now: datetime) -> None:
             due_at=due_at,
             once=f"booking_time_waits:{booking.pk}:{due_at.timestamp():.0f}:{now.timestamp():.0f}",
         )
-    near = max(messages.awake(booking.starts_at - NEAR, booking.location), _patience(booking, now=now))
+    patience = daytime_after(now, ANSWER_IN, booking.location)
+    near = max(messages.awake(booking.starts_at - NEAR, booking.location), patience)
     if near < booking.starts_at:  # else the desk shows it, and nobody reads a mail in time
         messages.tell_studio(
             "desk_offer_waits",
@@ -55,10 +56,6 @@ def ask_again(booking: Booking, *, by: Actor, now: datetime) -> None:
             due_at=near,
             since=now,
         )
-
-
-def _patience(booking: Booking, *, now: datetime) -> datetime:
-    return daytime_after(now, ANSWER_IN, booking.location)
 
 
 def settled(booking: Booking, *, now: datetime) -> None:

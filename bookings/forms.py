@@ -15,6 +15,11 @@ from studio.models import Location
 LONGEST_REASON = 300  # letters of why staff set the studio's own rules aside
 
 
+def shown_amount(raw: str | None) -> int:
+    """The amount in minor units a form says it showed; -1, which none is, when it says nothing readable."""
+    return int(raw) if raw and raw.isascii() and raw.isdecimal() and len(raw) < 12 else -1
+
+
 def instant_of(text: str) -> datetime | None:
     """An instant with its zone, as our own pages write it; None for everything else, and beyond ten years."""
     try:

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import agreements, changes, questionnaires, thread
-from bookings.forms import instant_of
+from bookings.forms import instant_of, shown_amount
 from bookings.models import AddOn, AgreementKind, Booking, Shoot, Signature
-from bookings.private_views import open_booking, shown_amount
+from bookings.private_views import open_booking
 from bookings.questionnaires import Asked
 from bookings.refusals import DetailsRefused, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot

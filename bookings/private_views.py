@@ -27,7 +27,7 @@ from bookings import (
     promising,
     till,
 )
-from bookings.forms import NERVES, NervesForm, SitterForm, instant_of
+from bookings.forms import NERVES, NervesForm, SitterForm, instant_of, shown_amount
 from bookings.models import Booking, Client, ConsentPurpose, Shoot
 from bookings.preparing import to_do
 from bookings.refusals import NotNow, OtherAmount, Refused, SlotTaken
@@ -270,11 +270,6 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
         **summary_of(found),
     }
     return render(request, "bookings/cancel.html", context, status=409 if refusal else 200)
-
-
-def shown_amount(raw: str | None) -> int:
-    """The amount in minor units a form says it showed; -1, which none is, when it says nothing readable."""
-    return int(raw) if raw and raw.isascii() and raw.isdecimal() and len(raw) < 12 else -1
 
 
 def _shoot_of(found: Booking) -> Shoot:

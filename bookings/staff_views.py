@@ -27,10 +27,9 @@ from bookings import (
     questionnaires,
     till,
 )
-from bookings.forms import LONGEST_REASON, NERVES, PaymentForm
+from bookings.forms import LONGEST_REASON, NERVES, PaymentForm, shown_amount
 from bookings.models import Booking, Shoot
 from bookings.people import clean
-from bookings.private_views import shown_amount
 from bookings.refusals import NoLongerStands, OtherAmount, Refused
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from bookings.views import summary_of

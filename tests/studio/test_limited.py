@@ -6,11 +6,22 @@ import pytest
 
 from studio import limited
 
-PLENTY = {"cpu_seconds": 30.0, "wall_seconds": 60.0, "memory_bytes": 2_000_000_000}
 
-
-def ask(order: bytes, **limits: float) -> bytes:
-    return limited.ask("tests.studio.limited_work", order, **(PLENTY | limits))  # type: ignore[arg-type]
+def ask(
+    order: bytes,
+    *,
+    cpu_seconds: float = 30.0,
+    wall_seconds: float = 60.0,
+    memory_bytes: int = 2_000_000_000,
+) -> bytes:
+    """Plenty of everything, but for what a test names."""
+    return limited.ask(
+        "tests.studio.limited_work",
+        order,
+        cpu_seconds=cpu_seconds,
+        wall_seconds=wall_seconds,
+        memory_bytes=memory_bytes,
+    )
 
 
 def test_it_ends_after_its_time_by_the_clock() -> None:
