@@ -81,6 +81,8 @@ def make_shorter(*, shoot_id: int, by: Actor, now: datetime) -> Lateness:
         if shoot.expected_at is None:
             raise NotNow(_("Please say first when they will be here."))
         found = lateness(shoot, shoot.expected_at)
+        if not found.left:
+            raise NotNow(_("Nothing is left of the session then. Please find another time with them."))
         words = _("shorter: %(left)d of %(booked)d minutes") % {"left": found.left, "booked": found.booked}
         note(shoot.booking, "late", words, by=by, now=now)
         messages.tell_everybody(

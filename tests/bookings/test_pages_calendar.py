@@ -302,6 +302,17 @@ def test_a_caller_is_booked_and_pays_at_the_studio(desk, kind, place, make_up):
     assert Booking.objects.count() == 1
 
 
+def test_a_free_time_beside_one_outside_the_hours_needs_no_reason(desk, kind, place):
+    late = (TEN + timedelta(hours=9)).isoformat()
+    html = page(desk, "desk_book", session="portrait", starts_at=late)
+    field = next(line for line in html.splitlines() if 'name="override_reason"' in line)
+    assert "required" not in field and "Only for 19:00." in field
+    refused = desk.post(reverse("desk_book"), caller(starts_at=late, override_reason=""))
+    assert refused.status_code == 422 and not Booking.objects.exists()
+    assert desk.post(reverse("desk_book"), caller(override_reason="")).status_code == 302
+    assert Booking.objects.get().override_reason == ""
+
+
 def test_a_caller_gets_a_link_and_a_day_to_pay(desk, client, kind, place, django_capture_on_commit_callbacks):
     desk.post(reverse("desk_book"), caller(paying="link"))
     booking = Booking.objects.get()
@@ -485,6 +496,16 @@ def test_late_says_what_is_left(desk, booked):
         assert "Please give a time, such as 10:20." in said
     assert desk.post(address, {"verb": "expect", "at": "10:20\0"}).status_code == 400
     assert booked.shoots.get().expected_at is None
+
+
+def test_nobody_agrees_on_a_session_of_no_minutes(desk, booked):
+    address = reverse("desk_late", args=[booked.public_id])
+    desk.post(address, {"verb": "expect", "at": "11:30"})
+    html = desk.get(address).content.decode()
+    assert "Another day" in html and "A shorter session" not in html
+    said = desk.post(address, {"verb": "shorter"}, follow=True).content.decode()
+    assert "Nothing is left of the session then." in said
+    assert not Message.objects.filter(name="booking_shorter").exists()
 
 
 def test_client_and_desk_read_until_when_the_place_is_held(client, desk, booked):
