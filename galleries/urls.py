@@ -5,7 +5,6 @@ from galleries import (
     card_views,
     choosing_views,
     client_views,
-    cover_views,
     crop_views,
     cull_views,
     delivery_views,
@@ -15,15 +14,16 @@ from galleries import (
     promise_views,
     retouch_views,
     staff_views,
+    studio_page_views,
     together_views,
     tus,
     views,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("cover.jpg", cover_views.front_picture, name="cover"),
-    path("desk/studio/", cover_views.studio_page, name="desk_studio"),
-    path("desk/studio/picture", cover_views.set_picture, name="desk_cover"),
+    path("cover.jpg", studio_page_views.front_picture, name="cover"),
+    path("desk/studio/", studio_page_views.studio_page, name="desk_studio"),
+    path("desk/studio/picture", studio_page_views.set_picture, name="desk_cover"),
     # a client's page, and what is kept about them
     path("desk/clients/<str:public_id>/", client_views.client, name="desk_client"),
     path("desk/clients/<str:public_id>/copy", client_views.client_copy, name="desk_client_copy"),

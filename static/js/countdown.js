@@ -1,11 +1,8 @@
 // The time left of a hold. The instant is shown from the start, on the clock of whoever waits; the minutes only count
 // down in the last five. Before their zone is known to the studio, their own time of the session is written here too.
-const LAST = 5 * 60;
-const mine = Intl.DateTimeFormat().resolvedOptions().timeZone;
+import { clock, differs, mine, own } from "./clock.js";
 
-function clock(at, timeZone, more = {}) {
-  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone, ...more }).format(at);
-}
+const LAST = 5 * 60;
 
 function show(box) {
   const left = Math.round((new Date(box.dataset.until) - Date.now()) / 1000);
@@ -29,10 +26,8 @@ for (const box of document.querySelectorAll("[data-until]")) {
 }
 for (const note of document.querySelectorAll("[data-own-time]")) {
   const at = new Date(note.dataset.ownTime);
-  const day = { weekday: "short" };
-  if (clock(at, mine, day) === clock(at, note.dataset.zoneHere, day)) continue;
-  const isOtherDay = clock(at, mine, day).slice(0, 3) !== clock(at, note.dataset.zoneHere, day).slice(0, 3);
-  note.textContent = note.dataset.words.replace("%s", clock(at, mine, isOtherDay ? day : {}));
+  if (!differs(at, note.dataset.zoneHere)) continue;
+  note.textContent = note.dataset.words.replace("%s", own(at, note.dataset.zoneHere));
   note.hidden = false;
 }
 for (const field of document.querySelectorAll("[data-zone]")) {
