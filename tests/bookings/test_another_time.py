@@ -19,11 +19,6 @@ GUEST = Actor(ActorKind.CLIENT)
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def kind(place):
     factories.crew(place)
     return factories.session_type(locations=[place], slug="portrait", horizon_days=90)

@@ -20,11 +20,6 @@ TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)  # 10:00 in Chicago, a Tuesday
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def crew(place):
     return factories.crew(place)
 

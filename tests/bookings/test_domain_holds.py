@@ -25,11 +25,6 @@ def at(hour, minute=0, on=TUESDAY):
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def crew(place):
     return factories.crew(place)
 

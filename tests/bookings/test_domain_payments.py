@@ -35,11 +35,6 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def kind(place):
     factories.crew(place)
     return factories.session_type(locations=[place], horizon_days=90)

@@ -12,11 +12,6 @@ pytestmark = pytest.mark.django_db
 TUESDAY = date(2026, 11, 24)
 
 
-@pytest.fixture
-def place():
-    return factories.location()
-
-
 def starts(kind, place, *, add_ons=None, on=TUESDAY, now=factories.NOW, **options):
     found = availability.slots(
         session_type=kind, location=place, add_ons=add_ons or {}, first_on=on, last_on=on, now=now, **options

@@ -21,17 +21,6 @@ TEN = datetime(2026, 11, 24, 16, tzinfo=UTC)
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
-def kind(place):
-    factories.crew(place)
-    return factories.session_type(locations=[place])
-
-
-@pytest.fixture
 def rung(monkeypatch):
     names: list[str] = []
     monkeypatch.setattr(tasks, "ring", lambda task: names.append(task.name))

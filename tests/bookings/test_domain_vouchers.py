@@ -23,11 +23,6 @@ TUESDAY = datetime(2026, 11, 24, 16, tzinfo=UTC)
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def kind(place):
     factories.crew(place)
     factories.crew(place)

@@ -26,11 +26,6 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def crew(place):
     return factories.crew(place)
 

@@ -27,17 +27,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
-def kind(place):
-    factories.crew(place)
-    return factories.session_type(locations=[place])
-
-
-@pytest.fixture
 def booked(place, kind):
     booking = factories.booking(session_type=kind, at=place, starts_at=TEN, is_paid=True)
     messages.plan_reminders(booking, now=NOW)

@@ -34,11 +34,6 @@ BY = datetime(2026, 11, 19, 0, tzinfo=UTC)  # the closing of Wednesday, two work
 
 
 @pytest.fixture
-def place():
-    return factories.location()
-
-
-@pytest.fixture
 def kind(place):
     factories.crew(place)
     return factories.session_type(locations=[place], is_confirmed_by_staff=True)
