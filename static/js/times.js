@@ -15,6 +15,19 @@ function show(root) {
   }
 }
 
+// What was ticked before htmx listened, on a slow line, or put back by the browser after a reload, counts as well: else
+// the times, the price and the booking would be those without it.
+function catchUp() {
+  const form = document.querySelector("#choice");
+  const isOther = [...form.elements].some((one) =>
+    one.options
+      ? [...one.options].some((option) => option.selected !== option.defaultSelected)
+      : one.checked !== one.defaultChecked || one.value !== one.defaultValue,
+  );
+  if (isOther) form.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
 document.documentElement.classList.add("has-script");
 show(document);
+document.addEventListener("DOMContentLoaded", catchUp); // htmx, which stands before, listens by then
 document.addEventListener("htmx:afterSwap", (event) => show(event.target));

@@ -228,9 +228,9 @@ def test_other_add_ons_tell_the_sitter_the_new_time_only(booked, payer, sitter):
 
 def test_who_is_late_reads_what_was_agreed(booked, sitter):
     shoot = booked.shoots.get()
-    late.expect(shoot_id=shoot.pk, expected_at=TEN + HOUR, by=STAFF, now=TEN)
+    late.expect(shoot_id=shoot.pk, expected_at=TEN + HOUR / 2, by=STAFF, now=TEN)
     late.make_shorter(shoot_id=shoot.pk, by=STAFF, now=TEN)
-    assert "minutes" in to(sitter)["booking_shorter"].body_text
+    assert "30 of 60 minutes" in to(sitter)["booking_shorter"].body_text
 
 
 def test_the_studios_own_words_give_the_price_to_the_payer_alone(booked, payer, sitter):

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from bookings import agreements, payments, questionnaires, waiting
 from bookings.models import AddOn, Booking, Client, DiscountCode, Placement, Refund, SessionType, WaitingOffer
@@ -110,6 +110,20 @@ def test_book_with_hair_beside_make_up_and_pay(phone: Page, kind: SessionType, s
     expect(phone.get_by_role("heading", name="See you soon, Ada")).to_be_visible()
     no_serious_issue(phone)
     assert Message.objects.filter(name="booking_confirmed").count() == 1
+
+
+def test_what_is_ticked_before_the_scripts_have_come_counts(phone: Page, kind: SessionType) -> None:
+    held: list[Route] = []
+    phone.route(re.compile(r"/htmx-2\.min"), lambda route: held.append(route))
+    phone.goto("/book/signature/", wait_until="commit")
+    phone.locator(".option", has_text="Make-up").locator("input").check()
+    before = phone.locator("#times .price").inner_text()
+    assert len(held) == 1
+    held[0].continue_()
+    expect(phone.locator("#times .price")).not_to_have_text(before)
+    phone.locator("#week .slot").first.click()
+    expect(phone.get_by_role("heading", name="Almost yours")).to_be_visible()
+    assert Booking.objects.get().add_ons.get().add_on.name == "Make-up"
 
 
 def test_three_of_an_add_on_and_enter_in_the_code_field(phone: Page, kind: SessionType) -> None:
