@@ -19,12 +19,10 @@ function show(root) {
 // the times, the price and the booking would be those without it.
 function catchUp() {
   const form = document.querySelector("#choice");
-  const isOther = [...form.elements].some((one) =>
-    one.options
-      ? [...one.options].some((option) => option.selected !== option.defaultSelected)
-      : one.checked !== one.defaultChecked || one.value !== one.defaultValue,
-  );
-  if (isOther) form.dispatchEvent(new Event("change", { bubbles: true }));
+  const isTicked = [...form.querySelectorAll("input")].some((box) => box.checked !== box.defaultChecked);
+  const asItCame = (list) => Math.max(0, [...list.options].findIndex((count) => count.defaultSelected));
+  const isCounted = [...form.querySelectorAll("select")].some((list) => list.selectedIndex !== asItCame(list));
+  if (isTicked || isCounted) form.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 document.documentElement.classList.add("has-script");

@@ -126,6 +126,17 @@ def test_what_is_ticked_before_the_scripts_have_come_counts(phone: Page, kind: S
     assert Booking.objects.get().add_ons.get().add_on.name == "Make-up"
 
 
+def test_where_nothing_was_ticked_the_page_stays_as_it_came(phone: Page, kind: SessionType) -> None:
+    kind.add_ons.add(
+        factories.add_on(name="Finals", minutes=0, placement=Placement.NO_TIME, max_count=5, needs=())
+    )
+    asked: list[str] = []
+    phone.on("request", lambda request: asked.append(request.url))
+    phone.goto("/book/signature/?week=1", wait_until="networkidle")
+    assert [url for url in asked if "/book/signature/" in url] == [phone.url]
+    expect(phone.get_by_role("link", name="Earlier")).to_be_visible()
+
+
 def test_three_of_an_add_on_and_enter_in_the_code_field(phone: Page, kind: SessionType) -> None:
     finals = factories.add_on(
         name="One more picture", price=4500, minutes=0, placement=Placement.NO_TIME, max_count=5, needs=()
