@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from bookings.models import AgreementKind, AgreementText, Shoot, Signature
-from bookings.people import clean
+from bookings.people import clean, is_a_name
 from bookings.refusals import DetailsRefused, NotNow
 from bookings.statuses import STANDING
 from studio.actors import Actor, ActorKind
@@ -76,8 +76,8 @@ def offered_to(shoot: Shoot) -> list[tuple[AgreementText, Signature | None]]:
 def sign(*, shoot_id: int, text_id: int, typed_name: str, by: Actor, now: datetime) -> Signature:
     """Write a typed name under a text, once. Raises NotNow, and DetailsRefused for the name.
 
-    A grown sitter signs from their own link. For a sitter under 18 the guardian who was named signs, from the sitter's
-    link or the payer's.
+    A grown sitter signs from their own link, with a name: two letters of any script at least. For a sitter under 18
+    the guardian who was named signs, as they were named, from the sitter's link or the payer's.
     """
     typed_name = clean(typed_name)
     if not typed_name or len(typed_name) > 150:
@@ -125,6 +125,10 @@ def _check_signer(shoot: Shoot, text: AgreementText, typed_name: str, *, by: Act
     if not shoot.sitter_is_minor:
         if not is_sitter:
             raise NotNow(_("Only the person in the picture can sign this, from their own link."))
+        if not is_a_name(typed_name):
+            raise DetailsRefused(
+                {"typed_name": _("Please type your name in full: it stands for your signature.")}
+            )
         return
     if text.kind == AgreementKind.RELEASE:
         raise NotNow(_("Pictures of somebody under 18 are not published, so there is no release."))

@@ -17,7 +17,7 @@ from bookings import another_time, asking, availability, holds, messages, policy
 from bookings.ledger import balance, refund_booking
 from bookings.models import Booking, Claim, Client, Consent, ConsentPurpose, Shoot
 from bookings.notes import note
-from bookings.people import clean, forget_if_unused, known_client, read_person
+from bookings.people import clean, forget_if_unused, is_a_name, known_client, read_person
 from bookings.refusals import DetailsRefused, NoLongerStands, NotNow, NotOffered, OtherAmount, TooLate
 from bookings.statuses import STANDING, BookingStatus, ShootStatus
 from bookings.timeline import instant
@@ -607,8 +607,8 @@ def set_sitter(
         guardian_name = clean(guardian_name)[:150]
         if is_minor and not booking.session_type.allows_minors:
             problems["is_minor"] = _("This session is for adults. Please ask us.")
-        elif is_minor and not guardian_name:
-            problems["guardian_name"] = _("For somebody under 18 a guardian has to be named.")
+        elif is_minor and not is_a_name(guardian_name):
+            problems["guardian_name"] = _("For somebody under 18 a guardian has to be named in full.")
         if problems:
             raise DetailsRefused(problems)
         before = shoot.sitter

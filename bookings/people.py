@@ -140,6 +140,14 @@ def clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", kept).split())
 
 
+def is_a_name(text: str) -> bool:
+    """Whether somebody could be called that: at least two letters of any script.
+
+    Marks count as letters: in Burmese or Hindi a whole name can be one consonant and its vowel sign.
+    """
+    return sum(unicodedata.category(letter)[0] in "LM" for letter in text) >= 2
+
+
 def _is_visible(letter: str) -> bool:
     return unicodedata.category(letter) not in {"Cc", "Cs", "Cn"} and letter not in OVERRIDES
 

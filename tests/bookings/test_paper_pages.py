@@ -83,6 +83,13 @@ def test_the_page_lists_what_is_to_do_and_ticks_it_off(ada, booked):
     assert (copy.headers["Content-Type"], copy.content[:4]) == ("application/pdf", b"%PDF")
 
 
+def test_a_letter_is_no_signature_and_what_was_typed_stays(ada, booked):
+    address = page("booking_sign", booked, "agreement")
+    refused = ada.post(address, {"text": agreements.current("agreement").pk, "typed_name": "X"})
+    assert (refused.status_code, Signature.objects.count()) == (422, 0)
+    assert "Please type your name in full" in refused.text and 'value="X"' in refused.text
+
+
 def test_add_ons_show_the_price_first_and_change_on_the_second_tap(ada, booked):
     make_up = booked.session_type.add_ons.get(name="Make-up")
     shown = ada.get(page("booking_add_ons", booked), {"chosen": 1, f"add-{make_up.pk}": 1})

@@ -125,6 +125,19 @@ def test_a_signature_names_version_name_and_time(shoot, sitter):
     assert (again.pk, again.typed_name) == (signed.pk, "Ada Sitter")
 
 
+@pytest.mark.parametrize("typed", ["X", "x.", "42", "-- 7 --", "🎈🎈", " é "])
+def test_what_nobody_is_called_signs_nothing(shoot, sitter, typed):
+    with pytest.raises(DetailsRefused, match="your name in full"):
+        agreements.sign(shoot_id=shoot.pk, text_id=text().pk, typed_name=typed, by=sitter, now=NOW)
+    assert Signature.objects.count() == 0
+
+
+@pytest.mark.parametrize("typed", ["Jo", "O'Dea", "李明", "နု", "Þ. Á.", "אב", "X Æ A-12"])
+def test_a_name_of_any_script_and_of_one_word_signs(shoot, sitter, typed):
+    signed = agreements.sign(shoot_id=shoot.pk, text_id=text().pk, typed_name=typed, by=sitter, now=NOW)
+    assert signed.typed_name == typed
+
+
 def test_an_old_version_is_not_signed_and_the_same_words_make_no_version(shoot, sitter):
     old = text()
     assert text().pk == old.pk
@@ -147,8 +160,9 @@ def test_under_18_the_guardian_signs_and_no_release_is_offered(shoot, sitter, pa
     assert [row.kind for row, _signed in agreements.offered_to(shoot)] == ["agreement"]
     with pytest.raises(NotNow):
         agreements.sign(shoot_id=shoot.pk, text_id=release.pk, typed_name="Grace Guardian", by=payer, now=NOW)
-    with pytest.raises(DetailsRefused):
-        agreements.sign(shoot_id=shoot.pk, text_id=agreement.pk, typed_name="Ada Sitter", by=sitter, now=NOW)
+    for typed in ("Ada Sitter", "X"):
+        with pytest.raises(DetailsRefused, match="please type Grace Guardian"):
+            agreements.sign(shoot_id=shoot.pk, text_id=agreement.pk, typed_name=typed, by=sitter, now=NOW)
     signed = agreements.sign(
         shoot_id=shoot.pk, text_id=agreement.pk, typed_name="grace guardian", by=payer, now=NOW
     )
