@@ -363,9 +363,9 @@ def send_next_refund(*, now: datetime) -> bool:
         sent = _already_sent(refund) or gateway.refund(
             payment_intent=refund.payment.gateway_id or "",
             amount=refund.amount,
-            idempotency_key=f"refund-{refund.once}",
+            idempotency_key="-".join(["refund", *_name_of(refund).values()]),
             reason="requested_by_customer",
-            metadata={"once": refund.once},
+            metadata=_name_of(refund),
         )
     except gateway.GatewayUnavailable as error:
         due_at = now + BACKOFF[min(refund.attempts, len(BACKOFF)) - 1]
@@ -382,7 +382,21 @@ def _already_sent(refund: Refund) -> gateway.Refund | None:
     if refund.attempts < 2:
         return None
     known = gateway.list_refunds(payment_intent=refund.payment.gateway_id)
-    return next((found for found in known if found.metadata.get("once") == refund.once), None)
+    return next((found for found in known if _is_named(found, refund)), None)
+
+
+def _name_of(refund: Refund) -> dict[str, str]:
+    """What a refund is called at Stripe, and keyed by. Sent anew after it had failed it is another one there: under the
+    old key Stripe would only say once more what became of the first."""
+    again = StatusChange.objects.filter(
+        model=Refund._meta.label_lower, object_id=refund.pk, verb="again"
+    ).count()
+    return {"once": refund.once} | ({"again": str(again)} if again else {})
+
+
+def _is_named(found: gateway.Refund, refund: Refund) -> bool:
+    name = _name_of(refund)
+    return {key: value for key, value in found.metadata.items() if key in ("once", "again")} == name
 
 
 def hand_back(*, refund_id: int, by: Actor, now: datetime) -> bool:
@@ -418,6 +432,8 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
         paid_for = locked_target(payment)
         named = Q(gateway_id=found.id) | Q(once=found.metadata.get("once", ""), gateway_id=None)
         ours = Refund.objects.select_for_update(of=("self",)).filter(named, payment=payment).first()
+        if ours is not None and ours.gateway_id is None and not _is_named(found, ours):
+            ours = None  # an earlier sending, which had failed: what Stripe says of it is old news
         if found.status in GIVEN_BACK:
             ours = ours or _sent_by_hand(found, payment)
             if ours is None:
@@ -426,7 +442,7 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
                 move(Refund, ours.pk, "done", by=STRIPE, now=now, gateway_id=found.id, last_error="")
         elif ours is not None and ours.status != RefundStatus.FAILED:
             why = found.failure_reason or found.status
-            move(Refund, ours.pk, "bounce", by=STRIPE, now=now, last_error=why[:300])
+            move(Refund, ours.pk, "bounce", by=STRIPE, now=now, gateway_id=found.id, last_error=why[:300])
 
 
 def _sent_by_hand(found: gateway.Refund, payment: Payment) -> Refund | None:

@@ -76,7 +76,7 @@ class StripeControl:
         return found
 
     def pay(self, session_id: str, choice: str = "success", *, email: str = "") -> Json:
-        """Press a button of the payment page: success, declined, slow, slow_fails. {goes_to, problem}."""
+        """Press a button of the payment page: success, declined, slow, slow_fails; refund_fails. {goes_to, problem}."""
         return self._call("pay", session=session_id, choice=choice, email=email)
 
     def dispute(

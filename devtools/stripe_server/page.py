@@ -18,6 +18,7 @@ CHOICES = {  # form value → the test payment method it uses
     "declined": "chargeDeclined",
     "slow": "settles",
     "slow_fails": "bounces",
+    "refund_fails": "refundFail",  # has no button: what comes of it is seen long afterwards
 }
 
 STYLE = """
