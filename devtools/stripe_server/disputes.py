@@ -57,7 +57,7 @@ def become(engine: Engine, dispute_id: str, status: str) -> Row:
     before = dispute.body["status"]
     if status not in STATUSES:
         raise bad_param(f"Invalid status: must be one of {', '.join(STATUSES)}", param="status")
-    if before in _ENDED:
+    if before in _ENDED and (before, status) != ("lost", "won"):  # an appeal, or the bank saw its mistake
         raise StripeFault(f"This dispute is already closed ({before}).")
     details = dispute.body["evidence_details"]
     is_answered = status.endswith("under_review")
@@ -75,7 +75,11 @@ def become(engine: Engine, dispute_id: str, status: str) -> Row:
         _move(engine, dispute, -dispute.body["amount"], fee=FEE)
         engine.emit("charge.dispute.funds_withdrawn", dispute.body)
     if status == "won" and before in _TAKEN:
-        _move(engine, dispute, dispute.body["amount"], fee=0)
+        still_gone = -sum(moved["amount"] for moved in dispute.body["balance_transactions"])
+        _move(engine, dispute, still_gone, fee=0)
+        engine.emit("charge.dispute.funds_reinstated", dispute.body)
+    if status == "lost" and (twice := _given_back_before(engine, dispute)):
+        _move(engine, dispute, twice, fee=0)  # "partially won" in the dashboard; the status stays "lost"
         engine.emit("charge.dispute.funds_reinstated", dispute.body)
     engine.emit(
         "charge.dispute.closed" if status in _ENDED else "charge.dispute.updated",
@@ -83,6 +87,12 @@ def become(engine: Engine, dispute_id: str, status: str) -> Row:
         previous=previous,
     )
     return dispute
+
+
+def _given_back_before(engine: Engine, dispute: Row) -> int:
+    """What of a dispute had been refunded before: the shop does not lose it once more."""
+    charge = engine.need("charge", dispute.body["charge"]).body
+    return max(0, dispute.body["amount"] + charge["amount_refunded"] - charge["amount"])
 
 
 def is_taken(engine: Engine, charge_id: str) -> bool:

@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import stripe
 
-from devtools.stripe_server import Receiver, StripeControl, receiving, running
+from devtools.stripe_server import ControlRefused, Receiver, StripeControl, receiving, running
 from devtools.stripe_server.api import ROUTES
 from devtools.stripe_server.schema import fields_of, params_class
 
@@ -649,6 +649,33 @@ def test_the_bank_takes_the_money_and_gives_it_back_when_the_dispute_is_won(serv
     ]
 
 
+def test_a_lost_dispute_is_won_by_an_appeal_and_what_was_refunded_before_is_not_lost(
+    server, client, receiver
+):
+    intent = pay_directly(client)
+    client.v1.refunds.create(params={"payment_intent": intent.id, "amount": 4000})
+    dispute_id = server.dispute(intent.id, amount=24000)
+    assert [part.amount for part in client.v1.balance.retrieve().pending] == [-4000 - 726 - 1500]
+    server.dispute_becomes(dispute_id, "lost")  # the dashboard says: partially won
+    dispute = client.v1.disputes.retrieve(dispute_id)
+    assert (dispute.status, [moved.amount for moved in dispute.balance_transactions]) == (
+        "lost",
+        [-24000, 4000],
+    )
+    server.dispute_becomes(dispute_id, "won")
+    assert client.v1.disputes.retrieve(dispute_id).status == "won"
+    assert [part.amount for part in client.v1.balance.retrieve().pending] == [20000 - 726 - 1500]
+    assert client.v1.refunds.create(params={"payment_intent": intent.id}).amount == 20000
+    server.wait_delivered()
+    told = [kind for kind in receiver.types if kind.startswith("charge.dispute.")]
+    assert sorted(told) == [
+        f"charge.dispute.{w}"
+        for w in ("closed", "closed", "created", "funds_reinstated", "funds_reinstated", "funds_withdrawn")
+    ]
+    with pytest.raises(ControlRefused, match="already closed"):
+        server.dispute_becomes(dispute_id, "lost")
+
+
 def test_an_inquiry_leaves_the_money_until_the_bank_takes_it_and_giving_in_loses_it(server, client):
     intent = pay_directly(client)
     asked = server.dispute(intent.id, is_inquiry=True)
@@ -871,8 +898,6 @@ def test_rate_limit_and_endless_failure_reach_the_caller(server):
 
 
 def test_unknown_fault_is_refused(server):
-    from devtools.stripe_server import ControlRefused
-
     with pytest.raises(ControlRefused, match="unknown fault 'explode'"):
         server.fault("explode")
 
