@@ -197,15 +197,24 @@ def _refunds_apart(theirs: list[gateway.Refund], now: datetime) -> Iterator[str]
 
 
 def _disputes_apart(theirs: list[gateway.Dispute], now: datetime) -> Iterator[str]:
-    """What banks took back for good is in our ledger, and nothing else is written down as taken."""
-    lost = Refund.objects.filter(status=RefundStatus.DONE, dispute__isnull=False)
-    ours = dict(lost.values_list("dispute__gateway_id").annotate(sum=Sum("amount")))
-    known = {found.id: found.amount for found in theirs if found.status == "lost"}
-    paid_here = set(Payment.objects.values_list("gateway_id", flat=True))
+    """What banks took back for good is in our ledger, and nothing else is written down as taken.
+
+    Of a payment that had gone back in part the bank may dispute the whole: lost, that part is not lost once more.
+    """
+    done = Refund.objects.filter(status=RefundStatus.DONE, payment__method=PaymentMethod.STRIPE)
+    taken = done.filter(dispute__isnull=False)
+    ours = dict(taken.values_list("dispute__gateway_id").annotate(sum=Sum("amount")))
+    back = dict(done.values_list("payment__gateway_id").annotate(sum=Sum("amount")))
+    paid = dict(Payment.objects.filter(method=PaymentMethod.STRIPE).values_list("gateway_id", "amount"))
+    lost = {found.id: found for found in theirs if found.status == "lost" and found.payment_intent in paid}
+    theirs_to_take = {}
+    for found in lost.values():
+        otherwise = back.get(found.payment_intent, 0) - ours.get(found.id, 0)
+        theirs_to_take[found.id] = min(found.amount, paid[found.payment_intent] - otherwise)
     for gateway_id, amount in ours.items():
-        if known.get(gateway_id) != amount:
-            yield f"dispute {gateway_id}: {amount} with us, {known.get(gateway_id)} lost at Stripe"
-    for found in theirs:
-        is_ours = found.payment_intent in paid_here and found.created_at < now - SETTLING
-        if is_ours and found.id in known and found.id not in ours:
-            yield f"dispute {found.id}: {found.amount} lost at Stripe, nothing with us"
+        if theirs_to_take.get(gateway_id) != amount:
+            yield f"dispute {gateway_id}: {amount} with us, {theirs_to_take.get(gateway_id)} lost at Stripe"
+    for found in lost.values():
+        is_missing = found.id not in ours and theirs_to_take[found.id] > 0
+        if is_missing and found.created_at < now - SETTLING:
+            yield f"dispute {found.id}: {theirs_to_take[found.id]} lost at Stripe, nothing with us"

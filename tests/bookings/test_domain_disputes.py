@@ -185,6 +185,22 @@ def test_a_part_that_is_lost_after_a_part_was_given_back(paid, stripe, now) -> N
     assert_as_at_stripe(now)
 
 
+@pytest.mark.parametrize("before", [5000, 18000])
+def test_what_was_given_back_before_is_not_lost_once_more(paid, stripe, now, before: int) -> None:
+    gateway.refund(payment_intent=intent_of(paid), amount=before, idempotency_key="by hand")
+    payments.reconcile(now=now)
+    stripe.dispute_becomes(
+        stripe.dispute(intent_of(paid), amount=18000), "lost"
+    )  # the bank disputes the whole
+    ring(stripe, now)
+    paid.refresh_from_db()
+    assert (
+        sum(Refund.objects.filter(dispute__isnull=False).values_list("amount", flat=True)) == 18000 - before
+    )
+    assert (paid.price, payments.balance(paid).kept, payments.balance(paid).due) == (0, 0, 0)
+    assert_as_at_stripe(now)
+
+
 def test_a_dispute_no_event_told_of_is_found_and_followed_to_its_end(paid, stripe, now) -> None:
     dispute_id = stripe.dispute(intent_of(paid))
     disputes.look_again(now=now)
