@@ -92,7 +92,8 @@ def become(engine: Engine, dispute_id: str, status: str) -> Row:
 def _given_back_before(engine: Engine, dispute: Row) -> int:
     """What of a dispute had been refunded before: the shop does not lose it once more."""
     charge = engine.need("charge", dispute.body["charge"]).body
-    return max(0, dispute.body["amount"] + charge["amount_refunded"] - charge["amount"])
+    twice: int = dispute.body["amount"] + charge["amount_refunded"] - charge["amount"]
+    return max(0, twice)
 
 
 def is_taken(engine: Engine, charge_id: str) -> bool:
