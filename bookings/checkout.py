@@ -25,6 +25,7 @@ from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
 from bookings.refusals import DetailsRefused, NotKept, NotNow
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, ExtraStatus, VoucherStatus
 from studio.actors import STRIPE, WORKER, Actor, ActorKind
+from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused, begin, move
 
 log = logging.getLogger(__name__)
@@ -159,6 +160,7 @@ def open_voucher_page(*, voucher_id: int, now: datetime) -> str:
             Checkout(
                 voucher=voucher,
                 purpose="voucher",
+                description=_("Gift voucher"),
                 amount=voucher.amount,
                 currency=voucher.currency,
                 idempotency_key=f"checkout-{uuid4().hex}",
@@ -225,6 +227,7 @@ def _wanted(
                 purpose=purpose,
                 extra=extra,
                 return_path=return_path,
+                description=_described(booking, purpose, extra, amount)[:250],
                 amount=amount,
                 currency=booking.currency,
                 idempotency_key=f"checkout-{uuid4().hex}",
@@ -251,7 +254,7 @@ def _open(checkout: Checkout, *, now: datetime) -> Checkout:
         public_id=what.public_id,
         amount=checkout.amount,
         currency=checkout.currency,
-        description=_described(checkout),
+        description=checkout.description or _("Your session"),  # a row from before it was kept
         email=payer.email,
         success_url=f"{page}?paid=1",
         cancel_url=page,
@@ -262,10 +265,17 @@ def _open(checkout: Checkout, *, now: datetime) -> Checkout:
     return adopt(checkout, session, now=now)
 
 
-def _described(checkout: Checkout) -> str:
-    if checkout.extra is not None:
-        return checkout.extra.label
-    return checkout.booking.session_type.name if checkout.booking else _("Gift voucher")
+def _described(booking: Booking, purpose: str, extra: BookingExtra | None, amount: int) -> str:
+    """What the payment page says is paid: the session, or which part of its price and what is open after it."""
+    if extra is not None:
+        return extra.label
+    have, session = balance(booking), booking.session_type.name
+    if have.due > amount:
+        facts = {"session": session, "later": money(have.due - amount, booking.currency)}
+        return _("%(session)s, deposit (%(later)s is open until the session)") % facts
+    if purpose == "balance" and have.kept:
+        return _("%(session)s, what was still open") % {"session": session}
+    return session
 
 
 def due_now(booking: Booking) -> int:

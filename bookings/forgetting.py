@@ -173,7 +173,7 @@ def traces(client: Client, *, until: datetime) -> Iterator[Trace]:
     gifts = Voucher.objects.filter(Q(buyer=client) | Q(recipient=client))
     yield Trace(gifts, {"greeting": "", "reason": ""})
     pages = Checkout.objects.filter(Q(booking__payer=client) | Q(voucher__buyer=client))
-    yield Trace(pages, {"url": "", "return_path": ""})
+    yield Trace(pages, {"url": "", "return_path": "", "description": ""})
     yield Trace(messages_about(client).filter(created_at__lte=until), WORDLESS)
     yield Trace(Message.objects.filter(client_id=client.pk), {"to_address": "", "to_name": ""})
     yield Trace(Credential.objects.filter(holder_id=client.pk), {"holder_label": "", "holder_email": ""})

@@ -583,6 +583,9 @@ class Checkout(HasStatus):
     extra = models.ForeignKey(BookingExtra, models.PROTECT, related_name="checkouts", null=True)
     purpose = models.CharField(max_length=20, default="booking", help_text="booking, balance, extra, voucher")
     return_path = models.CharField(max_length=300, blank=True, help_text="where the client goes afterwards")
+    description = models.CharField(
+        max_length=250, blank=True, help_text="what the page says is paid; a repeated call must say the same"
+    )
     amount = models.PositiveIntegerField(validators=[MinValueValidator(1)])
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=20, choices=CheckoutStatus, default=CheckoutStatus.WANTED)

@@ -289,8 +289,6 @@ def _details_page(booking: Booking, form: DetailsForm) -> dict[str, object]:
     return {
         "booking": booking,
         "form": form,
-        "due_now": checkout.due_now(booking),
-        "by_voucher": ledger.balance(booking).kept,
         "forecast": promising.forecast_of(booking),
         "policy_words": policy.in_words(),
         **summary_of(booking),
@@ -332,10 +330,16 @@ def summary_of(booking: Booking) -> dict[str, object]:
         "held_until": late.held_until(booking, shoot),
         "booked_add_ons": booked,
         "has_preparation": any(row.starts_at for row in booked),
-        "balance_later": booking.price - booking.due_now,
         "asked": booking.asks.filter(status=AskStatus.ASKED).exists(),
         "price_lines": charges.lines_of(booking),
+        **(_to_pay(booking) if booking.status == BookingStatus.HELD else {}),
     }
+
+
+def _to_pay(booking: Booking) -> dict[str, int]:
+    """What confirms a held booking, what a voucher paid of it, and what is open after both."""
+    money, due_now = ledger.balance(booking), checkout.due_now(booking)
+    return {"due_now": due_now, "by_voucher": money.kept, "open_later": money.due - due_now}
 
 
 def _after_hold(request: HttpRequest, booking: Booking) -> HttpResponse:

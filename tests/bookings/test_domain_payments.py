@@ -1,9 +1,12 @@
 """Money from hold to ledger, against the Stripe test server: once, in full, and never for a time that is gone."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from html import unescape
+from urllib.request import urlopen
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -86,6 +89,12 @@ def ready(kind, place, now):
 def open_page(booking, now):
     checkout.open_checkout(booking_id=booking.pk, now=now)
     return booking.checkouts.get()
+
+
+def said_at(page):
+    """What the payment page itself says is paid."""
+    shown = urlopen(page.url).read().decode()
+    return unescape(re.search(r"<li><span>(.*?)</span>", shown).group(1))
 
 
 def names(booking):
@@ -273,6 +282,7 @@ def test_a_deposit_confirms_and_the_balance_is_asked_for_later(kind, place, now,
     booking = hold(kind, place, now)
     details(booking, now)
     page = open_page(booking, now)
+    assert said_at(page) == f"{kind.name}, deposit ($90 is open until the session)"
     stripe.pay(page.session_id)
     payments.settle_checkout(checkout_id=page.pk, now=now)
     booking.refresh_from_db()
@@ -280,12 +290,32 @@ def test_a_deposit_confirms_and_the_balance_is_asked_for_later(kind, place, now,
     checkout.open_checkout(booking_id=booking.pk, purpose="balance", now=now)
     rest = booking.checkouts.get(purpose="balance")
     assert rest.amount == 9000
+    assert said_at(rest) == f"{kind.name}, what was still open"
     stripe.pay(rest.session_id)
     payments.settle_checkout(checkout_id=rest.pk, now=now)
     assert payments.balance(booking).due == 0
     with pytest.raises(NotNow):
         checkout.open_checkout(booking_id=booking.pk, purpose="balance", now=now)
     assert_ledger_whole()
+
+
+def test_a_session_paid_in_full_is_named_as_it_is(ready, stripe, now):
+    assert said_at(open_page(ready, now)) == ready.session_type.name
+
+
+def test_a_lost_page_is_found_though_what_is_open_later_has_changed(kind, place, now, stripe):
+    kind.payment_plan, kind.deposit = PaymentPlan.DEPOSIT_FIXED, 9000
+    kind.save()
+    booking = hold(kind, place, now)
+    details(booking, now)
+    stripe.fault("act_then_cut", match="POST /v1/checkout/sessions$", times=10)
+    with pytest.raises(gateway.GatewayUnavailable):
+        checkout.open_checkout(booking_id=booking.pk, now=now)
+    stripe.behave()
+    Booking.objects.filter(pk=booking.pk).update(price=16000)  # a code meanwhile
+    checkout.open_checkout(booking_id=booking.pk, now=now)
+    assert len(gateway.list_checkouts(now - timedelta(hours=1))) == 1
+    assert said_at(booking.checkouts.get()) == f"{kind.name}, deposit ($90 is open until the session)"
 
 
 def test_pay_at_the_studio_confirms_without_a_page(kind, place, now):

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client as Browser
 from django.utils import timezone
 
-from bookings import charges, invoices, payments, policy, shares
+from bookings import charges, invoices, payments, policy, shares, vouchers
 from bookings.models import BookingExtra, DiscountCode, Invoice, Refund, Shoot, TaxRate, Voucher
 from bookings.statuses import BookingStatus, RefundStatus
 from studio import credentials
@@ -63,6 +63,36 @@ def deed(desk, booking, verb, **typed):
 
 
 # --- booking ------------------------------------------------------------------------------------------------
+
+
+def prices(page):
+    """What the list of prices says: label and amount of each row."""
+    listed = re.search(r'<dl class="prices">(.*?)</dl>', page.text, re.S).group(1)
+    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", listed))
+
+
+def test_a_deposit_is_called_one_and_what_is_open_after_it_is_said(place, now) -> None:
+    booking = book(
+        place, now, status=BookingStatus.HELD, price=18000, due_now=9000, hold_expires_at=now + timedelta(1)
+    )
+    browser = Browser()
+    session = browser.session
+    session["holds"] = [booking.public_id]
+    session.save()
+    page = browser.get(f"/hold/{booking.public_id}/")
+    shown = prices(page)
+    assert (shown["Deposit, due now"], shown["Open until the session"]) == ("$90", "$90")
+    assert "deposit, on the next page, by card; $90 is open until the session" in page.text
+    gift = vouchers.issue(
+        amount=5000, currency="USD", recipient_name="Zoë", recipient_email="zoe@x.example", reason="A prize",
+        by=STAFF, now=now,
+    )  # fmt: skip
+    vouchers.redeem(booking_id=booking.pk, code=gift.code, by=Actor(ActorKind.CLIENT), now=now)
+    shown = prices(browser.get(f"/hold/{booking.public_id}/"))
+    assert (shown["Deposit, due now"], shown["Open until the session"]) == ("$40", "$90")
+    type(booking).objects.update(due_now=18000)
+    page = browser.get(f"/hold/{booking.public_id}/")
+    assert prices(page)["Due now"] == "$130" and "eposit" not in page.text
 
 
 def test_the_conditions_say_the_tiers_that_are_computed(place, now, desk, monkeypatch) -> None:
