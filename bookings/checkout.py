@@ -19,6 +19,7 @@ from bookings import codes, lifecycle, policy
 from bookings import stripe_gateway as gateway
 from bookings.holds import held, still_stands
 from bookings.ledger import balance
+from bookings.ledger import due_now as due_now
 from bookings.models import Booking, BookingExtra, Checkout, Voucher
 from bookings.people import clean, forget_if_unused, known_client, known_zone, read_person
 from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD
@@ -276,11 +277,6 @@ def _described(booking: Booking, purpose: str, extra: BookingExtra | None, amoun
     if purpose == "balance" and have.kept:
         return _("%(session)s, what was still open") % {"session": session}
     return session
-
-
-def due_now(booking: Booking) -> int:
-    """What a held booking still needs to be confirmed: a voucher may have paid some of it."""
-    return max(0, booking.due_now - balance(booking).kept)
 
 
 def adopt(checkout: Checkout, session: gateway.CheckoutSession, *, now: datetime) -> Checkout:

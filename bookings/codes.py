@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from bookings import vouchers
 from bookings.charges import discount_of, lines_of
 from bookings.holds import held
-from bookings.ledger import balance, refund_booking
+from bookings.ledger import balance, mind_open_pages, refund_booking
 from bookings.models import Booking, CodeUse, DiscountCode
 from bookings.pricing import due_when_booking
 from bookings.refusals import NotNow
@@ -59,6 +59,7 @@ def apply(*, booking_id: int, code: str, by: Actor, now: datetime) -> Booking:
         _write_use(found, booking, email, now=now)
         _set_discount(booking, discount_of(booking))
         _return_surplus(booking, by=by, now=now)
+        mind_open_pages(booking)
         return booking
 
 
@@ -124,11 +125,12 @@ def know_client(booking: Booking) -> None:
 
 
 def take_off(*, booking_id: int, by: Actor, now: datetime) -> Booking:
-    """Take the code off a held booking again. Raises HoldOver."""
+    """Take the code off a held booking again. Raises HoldOver, NotNow while a page with the lower price is open."""
     with transaction.atomic():
         booking = held(booking_id, now=now)
         if _release([booking.pk], now=now):
             _set_discount(booking, 0)
+            mind_open_pages(booking)
         return booking
 
 

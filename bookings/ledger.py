@@ -11,7 +11,8 @@ from django.db.models import Q, Sum
 from django.utils.translation import gettext as _
 
 from bookings.models import Allocation, Booking, Checkout, Dispute, Payment, PaymentMethod, Refund, Voucher
-from bookings.statuses import ACTIVE_BOOKING, BookingStatus, RefundStatus
+from bookings.refusals import NotNow
+from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, RefundStatus
 from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
 from studio.transitions import begin
@@ -42,6 +43,23 @@ def balance(booking: Booking) -> Balance:
     paid, refunded = sums["paid"] or 0, -(sums["back"] or 0)
     due = max(0, booking.price - paid + refunded) if booking.status in ACTIVE_BOOKING else 0
     return Balance(booking.price, paid, refunded, due)
+
+
+def due_now(booking: Booking) -> int:
+    """What a held booking still needs to be confirmed: a voucher may have paid some of it."""
+    return max(0, booking.due_now - balance(booking).kept)
+
+
+def mind_open_pages(booking: Booking) -> None:
+    """After more became due for a locked hold: paid on a page that asks for less, it would be confirmed for less.
+
+    Raises NotNow while such a page may be open; the change is to be undone.
+    """
+    waiting = booking.checkouts.filter(
+        purpose="booking", status__in=[CheckoutStatus.WANTED, CheckoutStatus.OPEN]
+    )
+    if waiting.filter(amount__lt=due_now(booking)).exists():
+        raise NotNow(_("A payment page with the lower price is still open. Please try again in a minute."))
 
 
 def write_payment(

@@ -298,6 +298,8 @@ def _details_page(booking: Booking, form: DetailsForm) -> dict[str, object]:
 def _change_code(request: HttpRequest, booking: Booking, *, now: datetime) -> HttpResponse:
     """A code or voucher is put on or taken off; what was typed so far stays as it is."""
     problem, typed = "", request.POST.get("code", "").strip()
+    if checkout.close_pages_of(booking_ids=[booking.pk], now=now):  # of the price that holds no longer
+        return redirect("booking", booking.public_id)
     try:
         if "drop_code" in request.POST:
             codes.take_off(booking_id=booking.pk, by=GUEST, now=now)

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
-from bookings.ledger import balance, refund_booking, write_payment, write_refund
+from bookings.ledger import balance, mind_open_pages, refund_booking, write_payment, write_refund
 from bookings.models import Booking, Payment, PaymentMethod, Refund, Voucher
 from bookings.people import clean, known_client, read_person
 from bookings.refusals import DetailsRefused, NotNow
@@ -243,7 +243,10 @@ def _kept_of_vouchers(booking: Booking) -> int:
 
 
 def take_off_hold(*, booking_id: int, by: Actor, now: datetime) -> int:
-    """The client does not want to pay a held booking by voucher after all. Returns what the voucher has again."""
+    """The client does not want to pay a held booking by voucher after all. Returns what the voucher has again.
+
+    Raises NotNow while a payment page for the rest alone is open.
+    """
     with transaction.atomic():
         booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
         kept = _kept_of_vouchers(booking)
@@ -254,6 +257,7 @@ def take_off_hold(*, booking_id: int, by: Actor, now: datetime) -> int:
             booking, amount=kept, reason=_("Paid another way"), once=f"unspend:{booking.pk}:{count}", by=by,
             now=now, methods=[PaymentMethod.VOUCHER],
         )  # fmt: skip
+        mind_open_pages(booking)
         return kept
 
 

@@ -1,14 +1,17 @@
 """Money as a stranger tries it: what fails and is sent again, what rounds, what is open in another tab."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
 
-from bookings import lifecycle, payments
+from bookings import checkout, codes, lifecycle, payments, vouchers
 from bookings import stripe_gateway as gateway
-from bookings.models import Refund
-from bookings.statuses import RefundStatus
+from bookings.models import DiscountCode, Refund
+from bookings.refusals import NotNow
+from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus
+from bookings.views import HELD_HERE
 from studio.actors import Actor, ActorKind
 from tests.bookings.test_domain_payments import a_tuesday, details, hold, open_page
 
@@ -81,3 +84,57 @@ def test_the_second_refund_is_sent_once_though_its_answer_is_lost(bounced, now, 
     at_stripe = gateway.list_refunds(payment_intent=bounced.payment.gateway_id)
     bounced.refresh_from_db()
     assert (len(at_stripe), bounced.gateway_id) == (2, at_stripe[0].id)
+
+
+# --- a page in another tab that asks for less ------------------------------------------------------------------
+
+
+def with_code(booking, now):
+    DiscountCode.objects.create(code="NINETY", percent=90)
+    codes.apply(booking_id=booking.pk, code="NINETY", by=GUEST, now=now)
+    return partial(codes.take_off, booking_id=booking.pk, by=GUEST, now=now)
+
+
+def with_a_dearer_code(booking, now):
+    with_code(booking, now)
+    DiscountCode.objects.create(code="FIVE", percent=5)
+    return partial(codes.apply, booking_id=booking.pk, code="FIVE", by=GUEST, now=now)
+
+
+def with_voucher(booking, now):
+    given = vouchers.issue(
+        amount=16000, currency="USD", recipient_name="Zoë", recipient_email="zoe@x.example", reason="A prize",
+        by=STAFF, now=now,
+    )  # fmt: skip
+    vouchers.redeem(booking_id=booking.pk, code=given.code, by=GUEST, now=now)
+    return partial(vouchers.take_off_hold, booking_id=booking.pk, by=GUEST, now=now)
+
+
+@pytest.mark.parametrize("cheaper", [with_code, with_a_dearer_code, with_voucher])
+def test_nothing_is_confirmed_for_a_price_that_was_taken_back(kind, place, now, stripe, cheaper):
+    booking = held(kind, place, now)
+    take_back = cheaper(booking, now)
+    page = open_page(booking, now)
+    with pytest.raises(NotNow, match="still open"):
+        take_back()
+    stripe.pay(page.session_id)
+    payments.settle_checkout(checkout_id=page.pk, now=now)
+    booking.refresh_from_db()
+    assert (booking.status, payments.balance(booking).due) == (BookingStatus.CONFIRMED, 0)
+
+
+@pytest.mark.parametrize(("cheaper", "button"), [(with_code, "drop_code"), (with_voucher, "drop_voucher")])
+def test_on_the_page_the_cheaper_payment_page_is_closed_first(
+    kind, place, now, stripe, client, cheaper, button
+):
+    booking = held(kind, place, now)
+    cheaper(booking, now)
+    page = open_page(booking, now)
+    session = client.session
+    session[HELD_HERE] = [booking.public_id]
+    session.save()
+    assert client.post(f"/hold/{booking.public_id}/", {button: "1"}).status_code == 200
+    booking.refresh_from_db()
+    page.refresh_from_db()
+    assert (page.status, checkout.due_now(booking)) == (CheckoutStatus.EXPIRED, 18000)
+    assert stripe.pay(page.session_id)["problem"] is not None
