@@ -10,7 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateField, DateTimeField, Exists, F, Func, OuterRef, Q
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from bookings import another_time, asking, availability, holds, messages
@@ -28,6 +29,11 @@ from studio.actors import Actor
 from studio.happenings import tell
 from studio.models import Closure, Location
 
+# The date of a part of a session on the clock of its place: `timezone('America/New_York', works_from)::date`.
+LOCAL_DATE = Cast(
+    Func(F("booking__location__zone"), F("works_from"), function="timezone", output_field=DateTimeField()),
+    DateField(),
+)
 OFFERED = 4  # times named in the mail; the link shows all
 
 
@@ -40,6 +46,33 @@ class Affected:
     stand_ins: Sequence[Resource]
     add_on: BookingAddOn | None  # what could be left out
     is_offered: bool  # another time has been offered already
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A Resource that is away, and its parts in bookings on those days, by time."""
+
+    resource: Resource
+    claims: Sequence[Claim]
+
+    @property
+    def count(self) -> int:
+        """How many bookings wait for a decision."""
+        return len({claim.booking_id for claim in self.claims})
+
+    @property
+    def first_on(self) -> date:
+        """The local date of the first one."""
+        return _local_date(self.claims[0])
+
+    @property
+    def last_on(self) -> date:
+        """The local date of the last one."""
+        return _local_date(self.claims[-1])
+
+
+def _local_date(claim: Claim) -> date:
+    return claim.works_from.astimezone(ZoneInfo(claim.booking.location.zone)).date()
 
 
 def away(
@@ -115,11 +148,7 @@ def affected(*, resource: Resource, first_on: date, last_on: date, now: datetime
         .order_by("works_from", "pk")
         .distinct()
     )
-    return [
-        _affected(claim, now=now)
-        for claim in claims
-        if first_on <= claim.works_from.astimezone(ZoneInfo(claim.booking.location.zone)).date() <= last_on
-    ]
+    return [_affected(claim, now=now) for claim in claims if first_on <= _local_date(claim) <= last_on]
 
 
 def _affected(claim: Claim, *, now: datetime) -> Affected:
@@ -130,6 +159,32 @@ def _affected(claim: Claim, *, now: datetime) -> Affected:
     return Affected(
         booking, claim, stand_ins(claim, now=now), add_on, is_offered=booking.free_change_since is not None
     )
+
+
+def absences(
+    *, now: datetime, where: Q | None = None, booking: Booking | None = None, limit: int = 200
+) -> list[Absence]:
+    """Who is away on a day they are booked for, and nobody has decided about it yet: by Resource, the soonest first.
+
+    Computed from the rows and never stored. Sessions that have begun, and those whose client was offered another time,
+    are left out.
+    """
+    claims = Claim.objects.filter(
+        where or Q(),
+        is_active=True,
+        works_until__gt=now,
+        booking__status__in=STANDING,
+        booking__free_change_since=None,
+        booking__shoots__status=ShootStatus.PLANNED,
+    ).alias(on=LOCAL_DATE)
+    if booking is not None:
+        claims = claims.filter(booking=booking)
+    days = ResourceDay.objects.filter(resource=OuterRef("resource"), on=OuterRef("on"), starts_at=None)
+    rows = claims.filter(Exists(days)).select_related("resource", "booking__location").order_by("works_from")
+    found: dict[int, list[Claim]] = {}
+    for claim in rows.distinct()[:limit]:
+        found.setdefault(claim.resource_id, []).append(claim)
+    return [Absence(claims[0].resource, claims) for claims in found.values()]
 
 
 def gaps_of(booking: Booking) -> list[tuple[Gap, BookingAddOn | None]]:

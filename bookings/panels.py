@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from bookings import another_time, clashes, places
+from bookings import another_time, away, clashes, places
 from bookings import desk_papers as desk_papers  # registers the thread, the answers and the signatures
 from bookings.models import Allocation, Booking, BusyFeed, Dispute, PaymentMethod, Shoot
 from bookings.places import FRONT
@@ -96,7 +96,7 @@ def requests(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
 @desk.panel("asks", template="bookings/panels/asks.html", order=12, roles=FRONT)
 def asks(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
     """Places nobody holds, and artists who have not answered."""
-    from bookings import asking, away
+    from bookings import asking
     from bookings.models import ArtistAsk
 
     here = set(Location.objects.filter(places.mine(request, "pk")).values_list("pk", flat=True))
@@ -114,8 +114,8 @@ def asks(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
 
 @desk.panel("stuck", template="bookings/panels/stuck.html", order=5, wide=True, roles=FRONT)
 def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
-    """What needs a person: money to hand back, clients who do not say when else they come, people booked who are busy
-    elsewhere, disputes; refunds, mails and payment events that did not go through."""
+    """What needs a person: money to hand back, clients who do not say when else they come, people booked who are
+    away or busy elsewhere, disputes; refunds, mails and payment events that did not go through."""
     of_bookings = Allocation.objects.filter(
         places.mine(request, BOOKED), refund__isnull=False, booking__isnull=False
     )
@@ -125,6 +125,7 @@ def stuck(request: HttpRequest, now: datetime) -> Mapping[str, Any] | None:
         "by_hand": list(money.filter(by_hand)[:10]),
         "refunds": list(money.filter(refund__status=RefundStatus.FAILED)[:10]),
         "offers": list(another_time.unanswered(now=now).filter(places.mine(request))[:10]),
+        "absences": away.absences(now=now, where=places.mine(request, BOOKED)),
         "clashes": list(clashes.clashes(now=now, where=places.mine(request, BOOKED), limit=10)),
     }
     at_stripe = Dispute.objects.filter(

@@ -143,6 +143,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
         "against": holds.outside_hours(found, now=now) if found.status == BookingStatus.REQUESTED else [],
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
+        "absences": away.absences(now=now, booking=found),
         "is_asked_for_another_time": another_time.is_open(found),
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),

@@ -94,6 +94,25 @@ def test_leave_is_a_row_a_day_and_the_same_again_adds_nothing(crew):
         away.away(resource_id=ana.pk, first_on=TUESDAY, last_on=date(2026, 11, 1), by=STAFF, now=NOW)
 
 
+def test_who_is_away_and_booked_is_told_until_somebody_decides(place, crew, kind, make_up, made_up):
+    mira = crew["make-up-artist"]
+    evening = datetime(2026, 11, 25, 0, 30, tzinfo=UTC)  # still Tuesday in Chicago
+    until = evening + HOUR
+    made_up.claims.filter(resource=mira).update(
+        starts_at=evening, ends_at=until, works_from=evening, works_until=until
+    )
+    assert away.absences(now=NOW) == []
+    away.away(resource_id=mira.pk, first_on=TUESDAY + timedelta(days=1), by=STAFF, now=NOW)
+    assert away.absences(now=NOW) == []
+    away.away(resource_id=mira.pk, first_on=TUESDAY, by=STAFF, now=NOW)
+    (found,) = away.absences(now=NOW)
+    assert (found.resource, found.count, found.first_on, found.last_on) == (mira, 1, TUESDAY, TUESDAY)
+    assert len(away.absences(now=NOW, booking=made_up)) == 1
+    assert away.absences(now=until) == []
+    away.offer_change(booking_id=made_up.pk, by=STAFF, now=NOW)
+    assert away.absences(now=NOW) == []
+
+
 def test_another_artist_takes_the_place_in_one_tap(place, crew, made_up):
     jules = second_artist(place)
     claim = claim_of(made_up, crew["make-up-artist"])

@@ -429,6 +429,10 @@ def test_leave_leads_to_the_list_of_who_is_affected(desk, crew, booked):
     html = desk.get(answer.url).content.decode()
     assert "Nadia Petrov" in html and "nobody else is free" in html
     assert ResourceDay.objects.count() == 2
+    again = f"{reverse('desk_away', args=[ana.public_id])}?on=2035-11-20&amp;until=2035-11-20"
+    told = page(desk, "desk")
+    assert f"{ana.name} is away, and 1 session stands" in told and again in told
+    assert again in page(desk, "desk_booking", booked.public_id)
     desk.post(reverse("desk_person_back", args=[ana.public_id]), {"on": "2035-11-21"})
     assert ResourceDay.objects.get().on == TUESDAY
 
