@@ -13,6 +13,7 @@ from bookings.refusals import NotNow
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, ShootStatus
 from bookings.timeline import MINUTE
 from studio.actors import Actor
+from studio.models import Message
 from studio.templatetags.studio_tags import local_time
 
 GRACE = timedelta(minutes=15)
@@ -90,11 +91,24 @@ def make_shorter(*, shoot_id: int, by: Actor, now: datetime) -> Lateness:
             booking=shoot.booking,
             by=by,
             now=now,
-            once=f"booking_shorter:{shoot.pk}:{shoot.expected_at.timestamp():.0f}",
+            once=_mark(shoot, shoot.expected_at),
             left=found.left,
             booked=found.booked,
         )
         return found
+
+
+def agreed(shoot: Shoot | None) -> Lateness | None:
+    """The shorter session that was agreed for the time somebody late said last: the client has it in writing."""
+    if shoot is None or shoot.expected_at is None or shoot.status != ShootStatus.PLANNED:
+        return None
+    if not Message.objects.filter(once=_mark(shoot, shoot.expected_at)).exists():
+        return None
+    return lateness(shoot, shoot.expected_at)
+
+
+def _mark(shoot: Shoot, expected_at: datetime) -> str:
+    return f"booking_shorter:{shoot.pk}:{expected_at.timestamp():.0f}"
 
 
 def _planned(shoot_id: int) -> Shoot:

@@ -63,6 +63,7 @@ def late_arrival(request: HttpRequest, public_id: str) -> HttpResponse:
         "held_until": late.held_until(booking, shoot),
         "preparations": booking.add_ons.filter(starts_at__isnull=False).select_related("add_on"),
         "found": late.lateness(shoot, shoot.expected_at) if shoot.expected_at else None,
+        "agreed": late.agreed(shoot),
         "proposed": max(now, booking.starts_at),
     }
     return render(request, "bookings/late.html", context)

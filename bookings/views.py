@@ -330,6 +330,7 @@ def summary_of(booking: Booking) -> dict[str, object]:
         "zone": ZoneInfo(booking.location.zone),
         "shoot": shoot,
         "held_until": late.held_until(booking, shoot),
+        "agreed": late.agreed(shoot),
         "booked_add_ons": booked,
         "has_preparation": any(row.starts_at for row in booked),
         "asked": booking.asks.filter(status=AskStatus.ASKED).exists(),

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from bookings import away, day_plan, lifecycle
+from bookings import away, day_plan, late, lifecycle
 from bookings.models import ArtistAsk, Booking, Busy, ResourceDay
 from bookings.statuses import AskStatus, BookingStatus
 from studio import credentials
@@ -496,6 +496,8 @@ def test_late_says_what_is_left(desk, booked):
     assert Message.objects.get(name="booking_shorter")
     booked.shoots.update(expected_at=None)
     for nonsense in ("soon", "", "10:20x", "10:20:99", "9" * 5000):
+    assert "What now?" not in page(desk, "desk_booking", booked.public_id)
+    assert "Agreed: 35 of 60 minutes." in page(desk, "desk_booking", booked.public_id)
         said = desk.post(address, {"verb": "expect", "at": nonsense}, follow=True).content.decode()
         assert "Please give a time, such as 10:20." in said
     assert desk.post(address, {"verb": "expect", "at": "10:20\0"}).status_code == 400
@@ -521,7 +523,13 @@ def test_client_and_desk_read_until_when_the_place_is_held(client, desk, booked)
     assert "We hold your place until <strong>10:15</strong>" in client.get(address).content.decode()
     assert "Their place is held until <strong>10:15</strong>" in page(desk, "desk_booking", booked.public_id)
     assert "We hold their place until 10:15" in page(desk, "desk_late", booked.public_id)
-    lifecycle.check_in(shoot_id=booked.shoots.get().pk, by=STAFF, now=TEN)
+    shoot = booked.shoots.get()
+    late.expect(shoot_id=shoot.pk, expected_at=TEN + timedelta(minutes=25), by=STAFF, now=TEN)
+    assert "You come at" not in client.get(address).content.decode()
+    late.make_shorter(shoot_id=shoot.pk, by=STAFF, now=TEN)
+    agreed = client.get(address).content.decode()
+    assert "You come at <strong>10:25</strong>: 35 of 60 minutes" in agreed and "We hold your" not in agreed
+    lifecycle.check_in(shoot_id=shoot.pk, by=STAFF, now=TEN)
     assert "held until" not in page(desk, "desk_booking", booked.public_id)
 
 
