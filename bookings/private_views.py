@@ -32,7 +32,7 @@ from bookings.models import Booking, Client, ConsentPurpose, Shoot
 from bookings.preparing import to_do
 from bookings.refusals import NotNow, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot
-from bookings.statuses import BookingStatus, CheckoutStatus
+from bookings.statuses import BookingStatus, CheckoutStatus, ShootStatus
 from bookings.stripe_gateway import GatewayError
 from bookings.tasks import reconcile
 from bookings.views import HELD_HERE, WEEK, by_day, summary_of
@@ -138,8 +138,8 @@ def _sitter_form(found: Booking, shoot: Shoot | None) -> SitterForm:
 
 
 def _consents(shoot: Shoot) -> list[dict[str, object]]:
-    """Each publication purpose with its latest answer; a minor is not asked."""
-    if shoot.sitter_is_minor:
+    """Each publication purpose with its latest answer; neither a minor nor who did not come is asked."""
+    if shoot.sitter_is_minor or shoot.status == ShootStatus.NO_SHOW:
         return []
     answers = {row.purpose: row for row in shoot.consents.filter(sitter=shoot.sitter_id).order_by("pk")}
     return [

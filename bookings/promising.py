@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from bookings.models import Booking, SessionType
 from bookings.seating import Slot
-from bookings.statuses import BookingStatus
+from bookings.statuses import BookingStatus, ShootStatus
 from studio import promises
 from studio.models import Closure, Location, OpeningHours
 from studio.promises import Outlook
@@ -36,8 +36,10 @@ def days_agreed(outlook: Outlook, slot: Slot) -> int | None:
 
 def forecast_of(booking: Booking) -> promises.Forecast | None:
     """The promise this booking would get; None where the location has no working days to promise with, and for a
-    booking that has ended without a session: nothing is promised any more."""
+    booking that has ended without a session, or whose sitter did not come: nothing is promised any more."""
     if booking.status in (BookingStatus.CANCELLED, BookingStatus.EXPIRED):
+        return None
+    if booking.shoots.filter(status=ShootStatus.NO_SHOW).exists():
         return None
     try:
         return promises.forecast(

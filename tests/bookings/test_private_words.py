@@ -148,6 +148,16 @@ def test_a_cancelled_session_promises_no_pictures(booked: Booking) -> None:
     assert "if you choose with us in the studio" not in page.text
 
 
+def test_who_did_not_come_is_promised_no_pictures_and_asked_no_consent(booked: Booking) -> None:
+    sitter, page = opened(booked, sitter_of(booked)), reverse("booking", args=[booked.public_id])
+    html = sitter.get(page).text
+    assert "May we show your pictures?" in html and "if you choose with us in the studio" in html
+    lifecycle.no_show(shoot_id=booked.shoots.get().pk, by=STAFF, now=booked.ends_at + timedelta(minutes=15))
+    html = sitter.get(page).text
+    assert "We missed each other" in html
+    assert "May we show your pictures?" not in html and "if you choose with us in the studio" not in html
+
+
 def test_a_nul_is_turned_away_everywhere(client: Browser) -> None:
     sign_in(client, factories.user(Role.PHOTOGRAPHER))
     assert client.get(reverse("desk_bookings"), {"q": "a\x00b"}).status_code == 400
