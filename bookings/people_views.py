@@ -375,10 +375,12 @@ def move_day(request: HttpRequest) -> HttpResponse:
             % count,
         )
         return redirect(link("desk_move_day", location=place.slug, on=on))
+    standing = away.standing_on(place, on)
     context = {
         "place": place,
         "on": on,
-        "bookings": away.standing_on(place, on),
+        "bookings": standing,
+        "unasked": sum(booking.free_change_since is None for booking in standing),
         "closure": Closure.objects.filter(location=place, on=on).first(),
     }
     return render(request, "bookings/move_day.html", context)

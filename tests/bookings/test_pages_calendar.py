@@ -463,6 +463,8 @@ def test_a_whole_day_is_moved(desk, place, booked):
     desk.post(address, {"reason": "A flood", "closes": "1"})
     assert Closure.objects.get().on == TUESDAY
     assert Message.objects.filter(name="booking_time_offered").count() == 1
+    html = page(desk, "desk_move_day", location=place.slug, on="2035-11-20")
+    assert "Everybody has a mail with other times" in html and "Offer everybody another time" not in html
 
 
 def test_closures_repeat_and_can_be_taken_back(desk, place):
