@@ -134,9 +134,9 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "claims": found.claims.filter(is_active=True).select_related("resource").order_by("works_from", "pk"),
         "payments": [row.payment for row in found.allocations.select_related("payment") if row.payment],
         "refunds": [row.refund for row in found.allocations.select_related("refund") if row.refund],
-        "mails": Message.objects.filter(about_model="bookings.booking", about_id=found.pk).order_by("-pk")[
-            :30
-        ],
+        "mails": Message.objects.filter(about_model="bookings.booking", about_id=found.pk).order_by(
+            "-due_at", "-pk"
+        )[:30],
         "history": [Event(change) for change in StatusChange.objects.filter(about).order_by("pk")],
         "forecast": promising.forecast_of(found),
         "has_come": lifecycle.has_come(found, now=now),
