@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bookings.models import AgreementKind, AgreementText, Shoot, Signature
 from bookings.people import clean, is_a_name
@@ -161,8 +162,8 @@ def pdf(signature: Signature) -> bytes:
 
 SUGGESTED = {
     AgreementKind.AGREEMENT: (
-        _("Agreement about your session"),
-        _(
+        gettext_lazy("Agreement about your session"),
+        gettext_lazy(
             "We photograph you at the agreed time and hand over the finished pictures as promised on your booking. "
             "You may use them for anything about yourself and your work, for as long as you like, in print and online. "
             "The copyright stays with the studio. We retouch with restraint: your face keeps its shape and your skin "
@@ -171,8 +172,8 @@ SUGGESTED = {
         ),
     ),
     AgreementKind.RELEASE: (
-        _("Model release"),
-        _(
+        gettext_lazy("Model release"),
+        gettext_lazy(
             "I allow the studio to show the pictures of this session for the purposes I ticked on my booking page, "
             "and for no others. I can take this back for each purpose at any time on the same page; what is already "
             "printed cannot be recalled. I am over 18. Saying no costs me nothing."

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import availability, blocks, by_phone, day_plan, holds, lifecycle, places, pricing
@@ -310,8 +311,8 @@ def _book(
 
 
 SAID = {
-    "confirmed": _("Booked and confirmed. The client has it in their mail."),
-    "held": _("Held for them. The link to pay is in their mail."),
+    "confirmed": gettext_lazy("Booked and confirmed. The client has it in their mail."),
+    "held": gettext_lazy("Held for them. The link to pay is in their mail."),
 }
 
 

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from bookings import (
@@ -42,11 +43,11 @@ from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
 
 TABS = {
-    "coming": _("Coming"),
-    "past": _("Past"),
-    "open": _("Held and requested"),
-    "reshoots": _("Reshoots"),
-    "cancelled": _("Cancelled"),
+    "coming": gettext_lazy("Coming"),
+    "past": gettext_lazy("Past"),
+    "open": gettext_lazy("Held and requested"),
+    "reshoots": gettext_lazy("Reshoots"),
+    "cancelled": gettext_lazy("Cancelled"),
 }
 
 
@@ -91,17 +92,17 @@ def bookings(request: HttpRequest) -> HttpResponse:
 
 
 NOTED = {
-    "move_to": _("Moved"),
-    "stand_in": _("Somebody else does it"),
-    "come_without": _("Comes without"),
-    "change_add_ons": _("Other add-ons"),
-    "offer_change": _("Another time was offered"),
-    "keep_time": _("The time stands after all"),
-    "late": _("Late"),
-    "reshoot": _("Reshoot booked"),
-    "given_back": _("Given back"),
-    "disputed": _("Payment disputed"),
-    "dispute_ended": _("Dispute ended"),
+    "move_to": gettext_lazy("Moved"),
+    "stand_in": gettext_lazy("Somebody else does it"),
+    "come_without": gettext_lazy("Comes without"),
+    "change_add_ons": gettext_lazy("Other add-ons"),
+    "offer_change": gettext_lazy("Another time was offered"),
+    "keep_time": gettext_lazy("The time stands after all"),
+    "late": gettext_lazy("Late"),
+    "reshoot": gettext_lazy("Reshoot booked"),
+    "given_back": gettext_lazy("Given back"),
+    "disputed": gettext_lazy("Payment disputed"),
+    "dispute_ended": gettext_lazy("Dispute ended"),
 }
 
 
@@ -142,8 +143,8 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "has_come": lifecycle.has_come(found, now=now),
         "asks": found.asks.filter(status=AskStatus.ASKED).select_related("resource"),
         "against": holds.outside_hours(found, now=now) if found.status == BookingStatus.REQUESTED else [],
-        "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "absences": away.absences(now=now, booking=found),
+        "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "is_asked_for_another_time": another_time.is_open(found),
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),
@@ -272,9 +273,9 @@ def decide(request: HttpRequest, public_id: str) -> HttpResponse:
 
 VERBS = {"check-in": lifecycle.check_in, "complete": lifecycle.complete, "no-show": lifecycle.no_show}
 SAID = {
-    "check-in": _("Checked in. Frames from this room go to this session now."),
-    "complete": _("Completed. The promise runs."),
-    "no-show": _(
+    "check-in": gettext_lazy("Checked in. Frames from this room go to this session now."),
+    "complete": gettext_lazy("Completed. The promise runs."),
+    "no-show": gettext_lazy(
         "Written down: did not come. The client is told in a quarter of an hour, unless you check them in."
     ),
 }

@@ -5,13 +5,14 @@ from zoneinfo import ZoneInfo
 
 from django.utils import formats
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from galleries import deadlines
 from galleries.models import Delivery, Gallery
 from studio.documents import Paper
 from studio.models import Studio
 
-USUAL = _(
+USUAL = gettext_lazy(
     "You may use these pictures without limit in time and place for anything about yourself and your work: profiles, "
     "websites, applications, press, speaker pages, print. You may have them printed as often as you like, by any print "
     "shop. The firm you work for may use them in the same way while they show you in your role there.\n\n"
@@ -22,7 +23,7 @@ USUAL = _(
 
 def words(studio: Studio) -> str:
     """The studio's own words, else the usual ones."""
-    return studio.licence_text.strip() or str(_(USUAL))
+    return studio.licence_text.strip() or str(USUAL)
 
 
 def paper(gallery: Gallery, delivery: Delivery, *, studio: Studio, now: datetime) -> bytes:
