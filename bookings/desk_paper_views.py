@@ -145,7 +145,10 @@ def agreement(request: HttpRequest, kind: str) -> HttpResponse:
         raise Http404
     current = agreements.current(kind)
     title, body = agreements.SUGGESTED[AgreementKind(kind)]
-    values = {"title": current.title if current else title, "body": current.body if current else body}
+    values = {
+        "title": current.title if current else str(title),
+        "body": current.body if current else str(body),
+    }
     problems: dict[str, str] = {}
     if request.method == "POST":
         values = {"title": request.POST.get("title", ""), "body": request.POST.get("body", "")}
