@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
+from bookings.amounts import PERCENT_WORDS, WHOLE_PERCENT_WORDS
 from bookings.models import AddOn, DiscountCode, Requirement, Resource, SessionType, Skill, TaxRate
 from studio.admin import OwnersOnly
 from studio.models import LegalEntity
@@ -24,9 +25,24 @@ else:
     RateBase = NeedsBase = admin.TabularInline
 
 
-class TaxRateInline(OwnersOnly, RateBase):
+class TypedNumbers:
+    """Percentages with the same sentences as everywhere, instead of how many digits a column has."""
+
+    percents: ClassVar[dict[str, dict[str, Any]]] = {
+        "percent": WHOLE_PERCENT_WORDS,
+        "payee_percent": WHOLE_PERCENT_WORDS,
+    }
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest | None, **more: Any) -> Any:
+        if db_field.name in self.percents:
+            more["error_messages"] = self.percents[db_field.name]
+        return super().formfield_for_dbfield(db_field, request, **more)  # type: ignore[misc]
+
+
+class TaxRateInline(OwnersOnly, TypedNumbers, RateBase):
     model = TaxRate
     extra = 1
+    percents: ClassVar[dict[str, dict[str, Any]]] = {"percent": PERCENT_WORDS}
 
 
 @admin.register(LegalEntity)
@@ -41,7 +57,7 @@ class LegalEntityAdmin(OwnersOnly, EntityBase):
 
 
 @admin.register(DiscountCode)
-class DiscountCodeAdmin(OwnersOnly, CodeBase):
+class DiscountCodeAdmin(OwnersOnly, TypedNumbers, CodeBase):
     """Codes clients may type. One that was used is switched off, not deleted, and keeps what it promised."""
 
     list_display = ("code", "percent", "amount", "currency", "used_count", "max_uses", "ends_at", "is_active")
@@ -102,7 +118,7 @@ class SkillAdmin(NotDeleted, SkillBase):
 
 
 @admin.register(AddOn)
-class AddOnAdmin(NotDeleted, AddOnBase):
+class AddOnAdmin(NotDeleted, TypedNumbers, AddOnBase):
     """Prices and shares of what can be added to a session. What was booked keeps the price of its day."""
 
     list_display = ("name", "kind", "price", "minutes", "payee_percent", "is_active")

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
+from bookings.amounts import AmountField, MoneyForm
 from bookings.models import PaymentMethod, SessionType
 from studio.models import Location
 
@@ -232,12 +233,16 @@ class NervesForm(forms.Form):
 BY_HAND = (PaymentMethod.CASH, PaymentMethod.TERMINAL, PaymentMethod.TRANSFER)
 
 
-class PaymentForm(forms.Form):
+class PaymentForm(MoneyForm):
     """Money taken by staff."""
 
-    amount = forms.DecimalField(label=_("Amount"), min_value=0, max_digits=11, decimal_places=3)
+    amount = AmountField(label=_("Amount"))
     form_token = forms.UUIDField(required=False, widget=forms.HiddenInput)
     method = forms.ChoiceField(
         label=_("How"),
         choices=[choice for choice in PaymentMethod.choices if choice[0] in BY_HAND],
+        error_messages={
+            "required": _("Please say how it was paid."),
+            "invalid_choice": _("Please say how it was paid."),
+        },
     )

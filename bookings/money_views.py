@@ -4,7 +4,6 @@ import csv
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from bookings import allowances, charges, checkout, holds, invoices, payments, places, shares, vouchers
+from bookings.amounts import AmountField, MoneyForm
 from bookings.models import Booking, BookingExtra, ExtraKind, Invoice, Refund, Voucher
 from bookings.private_views import open_booking
 from bookings.refusals import DetailsRefused, NotNow, Refused
@@ -30,7 +30,7 @@ from studio import throttles
 from studio.access import staff
 from studio.accounts import require, roles_of
 from studio.actors import Actor, ActorKind
-from studio.currencies import to_major, to_minor
+from studio.currencies import to_major
 from studio.models import Location, Role
 from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
@@ -39,25 +39,10 @@ GUEST = Actor(ActorKind.CLIENT)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet run a cell
 
 
-class AmountField(forms.DecimalField):
-    """Money as a person types it; the currency decides how fine it may be."""
-
-    def __init__(self, *, label: Any = None) -> None:
-        super().__init__(label=label, min_value=0, max_digits=11, decimal_places=3)
-
-
-def minor(amount: Decimal, currency: str) -> int:
-    """A typed amount in minor units. Raises NotNow where it is finer than the smallest coin."""
-    try:
-        return to_minor(amount, currency)
-    except ValueError:
-        raise NotNow(_("This amount is finer than the smallest coin.")) from None
-
-
 # --- vouchers, bought by anybody ------------------------------------------------------------------------------
 
 
-class VoucherForm(forms.Form):
+class VoucherForm(MoneyForm):
     """A gift voucher: how much, from whom, for whom."""
 
     amount = AmountField(label=gettext_lazy("Amount"))
@@ -93,13 +78,13 @@ def vouchers_page(request: HttpRequest) -> HttpResponse:
         raise Http404
     currency = location.currency or studio.currency
     lowest, highest = vouchers.limits(currency)
-    form = VoucherForm(request.POST or None, initial={"form_token": uuid.uuid4()})
+    form = VoucherForm(request.POST or None, initial={"form_token": uuid.uuid4()}, currency=currency)
     form.fields["amount"].help_text = _("In %(currency)s, from %(lowest)s to %(highest)s.") % {
         "currency": currency, "lowest": money(lowest, currency), "highest": money(highest, currency),
     }  # fmt: skip
     if request.method == "POST" and form.is_valid():
         try:
-            return HttpResponseRedirect(_order(request, form.cleaned_data, location, currency, now=now))
+            return HttpResponseRedirect(_order(request, form.cleaned_data, location, now=now))
         except DetailsRefused as refusal:
             for field, sentence in refusal.problems.items():
                 form.add_error(field, sentence)
@@ -112,14 +97,11 @@ def vouchers_page(request: HttpRequest) -> HttpResponse:
     return render(request, "bookings/vouchers.html", context, status=422 if form.errors else 200)
 
 
-def _order(
-    request: HttpRequest, typed: dict[str, Any], location: Location, currency: str, *, now: datetime
-) -> str:
+def _order(request: HttpRequest, typed: dict[str, Any], location: Location, *, now: datetime) -> str:
     if not throttles.allow(
         f"voucher:{throttles.network(request)}", limit=10, per=timedelta(minutes=10), now=now
     ):
         raise NotNow(_("Too many vouchers were asked for from here. Please wait ten minutes."))
-    typed = {**typed, "amount": minor(typed["amount"], currency)}
     voucher = vouchers.order(location_id=location.pk, by=GUEST, now=now, **typed)
     return checkout.open_voucher_page(voucher_id=voucher.pk, now=now)
 
@@ -175,7 +157,7 @@ def tip(request: HttpRequest, public_id: str) -> HttpResponse:
     found, by = open_booking(request, public_id, now=now)
     payee, typed = request.POST.get("payee", ""), request.POST.get("amount", "")
     try:
-        amount = minor(AmountField().clean(typed[:12]), found.currency)
+        amount = AmountField(currency=found.currency).clean(typed)
         extra = charges.add_tip(
             booking_id=found.pk,
             payee_id=int(payee) if payee.isdecimal() else 0,
@@ -185,8 +167,8 @@ def tip(request: HttpRequest, public_id: str) -> HttpResponse:
         )
         url = checkout.open_checkout(booking_id=found.pk, purpose="extra", extra_id=extra.pk, now=now)
         return HttpResponseRedirect(url)
-    except forms.ValidationError:
-        messages.warning(request, _("Please give an amount."))
+    except forms.ValidationError as error:
+        messages.warning(request, error.messages[0])
     except Refused as refusal:
         messages.warning(request, refusal.sentence)
     except GatewayError as error:
@@ -339,9 +321,10 @@ def _actor(request: HttpRequest) -> Actor:
 
 def _typed(request: HttpRequest, found: Booking) -> int:
     try:
-        return minor(AmountField().clean(request.POST.get("amount", "")[:12]), found.currency)
-    except forms.ValidationError:
-        raise NotNow(_("Please give an amount.")) from None
+        amount: int = AmountField(currency=found.currency).clean(request.POST.get("amount", ""))
+    except forms.ValidationError as error:
+        raise NotNow(error.messages[0]) from None
+    return amount
 
 
 def _own(request: HttpRequest, rows: Any, name: str) -> BookingExtra:
@@ -362,7 +345,7 @@ def _refund(request: HttpRequest, found: Booking) -> Refund:
 # --- the desk: vouchers, papers, statements -------------------------------------------------------------------
 
 
-class IssueForm(forms.Form):
+class IssueForm(MoneyForm):
     """A voucher the studio gives away."""
 
     amount = AmountField(label=gettext_lazy("Amount"))
@@ -382,6 +365,7 @@ def desk_vouchers(request: HttpRequest) -> HttpResponse:
     form = IssueForm(
         request.POST if request.method == "POST" and "void" not in request.POST else None,
         initial={"form_token": uuid.uuid4()},
+        currency=currency,
     )
     try:
         if request.method == "POST" and "void" in request.POST:
@@ -394,7 +378,6 @@ def desk_vouchers(request: HttpRequest) -> HttpResponse:
         if form.is_bound and form.is_valid():
             typed = dict(form.cleaned_data)
             once = f"desk:{typed.pop('form_token')}"
-            typed["amount"] = minor(typed["amount"], currency)
             vouchers.issue(currency=currency, once=once, by=by, now=now, **typed)
             messages.success(request, _("The voucher is on its way."))
             return redirect("desk_vouchers")

@@ -37,7 +37,6 @@ from bookings.views import summary_of
 from studio.access import roles_in, staff
 from studio.accounts import require
 from studio.actors import Actor
-from studio.currencies import to_major, to_minor
 from studio.models import Message, Role, StatusChange, User
 from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
@@ -149,7 +148,7 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "refund": lifecycle.refund_preview(booking=found, now=now),
         "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),
         "payment_form": PaymentForm(
-            initial={"amount": _major(balance.due, found.currency), "form_token": uuid.uuid4()}
+            initial={"amount": balance.due, "form_token": uuid.uuid4()}, currency=found.currency
         ),
         "extras": extras.rendered("desk", request, found, now),
         "till": till.for_desk(found, now=now),
@@ -160,10 +159,6 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
 
 def _actor(request: HttpRequest) -> Actor:
     return Actor.user(require(request))
-
-
-def _major(amount: int, currency: str) -> str:
-    return f"{to_major(amount, currency):f}"
 
 
 @staff(Role.PHOTOGRAPHER, at=places.of_booking)
@@ -216,31 +211,19 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
 @staff(Role.PHOTOGRAPHER, at=places.of_booking)
 @require_POST
 def payment(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Write down money taken by hand."""
-    found = _found(public_id)
-    form = PaymentForm(request.POST)
-    if not form.is_valid():
-        messages.warning(request, _("Please give an amount and how it was paid."))
-        return redirect("desk_booking", public_id)
-    try:
-        amount = to_minor(form.cleaned_data["amount"], found.currency)
-    except ValueError:
-        messages.warning(request, _("This amount is finer than the smallest coin."))
-        return redirect("desk_booking", public_id)
-    try:
-        payments.record_by_staff(
-            booking_id=found.pk,
-            method=form.cleaned_data["method"],
-            amount=amount,
-            by=_actor(request),
-            now=timezone.now(),
-            form_token=form.cleaned_data["form_token"],
-        )
-    except Refused as refusal:
-        messages.warning(request, refusal.sentence)
-    else:
-        messages.success(request, _("Written down."))
-    return redirect("desk_booking", public_id)
+    """Write down money taken by hand. What cannot be is shown again as it was typed, with the reason."""
+    now, found = timezone.now(), _found(public_id)
+    form = PaymentForm(request.POST, currency=found.currency)
+    if form.is_valid():
+        try:
+            payments.record_by_staff(booking_id=found.pk, by=_actor(request), now=now, **form.cleaned_data)
+        except Refused as refusal:
+            form.add_error("amount", refusal.sentence)
+        else:
+            messages.success(request, _("Written down."))
+            return redirect("desk_booking", public_id)
+    context = {**desk_context(request, found, now=now), "payment_form": form}
+    return render(request, "bookings/desk_booking.html", context, status=422)
 
 
 @staff(Role.PHOTOGRAPHER, at=places.of_booking)
