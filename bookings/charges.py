@@ -7,7 +7,7 @@ Whenever an extra begins to count, `extra_agreed` is told in the same transactio
 off again. Lock order: Booking, then what a listener locks (Gallery), then the ledger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,8 +62,9 @@ def lines_of(booking: Booking) -> list[Charge]:
         for row in rows
     ]
     listed = [(booking.session_fee, percent), *((row.price, row.tax_percent) for row in rows)]
-    for number, (share, rate) in enumerate(discount_shares(booking.discount, listed)):
-        lines.append(line(f"discount:{number}", _("Discount"), 1, -share, rate, is_added=added))
+    for share, rate in discount_shares(booking.discount, listed):
+        key = f"discount:{rate.normalize():f}"
+        lines.append(_less(lines, key, _("Discount"), share, rate, booking.currency, is_added=added))
     for extra in booking.extras.filter(status=ExtraStatus.AGREED).order_by("pk"):
         lines.append(
             line(
@@ -71,11 +72,42 @@ def lines_of(booking: Booking) -> list[Charge]:
                 is_added=added and extra.kind != ExtraKind.TIP,
             )
         )  # fmt: skip
-    # never more than is left: what it was taken off may have been dropped since
-    if allowance := min(booking.allowance, sum(each.gross for each in lines)):
-        label = _("Taken off since")
-        lines.append(line("allowance", label, 1, -allowance, percent, is_added=False))
-    return lines
+    return [*lines, *_taken_off_since(booking, lines)]
+
+
+def _taken_off_since(booking: Booking, lines: Sequence[Charge]) -> list[Charge]:
+    """What was taken off, tax included: of what is taxed as the session first, then of the rest. Never more than is
+    left, for what it was taken off may have been dropped since."""
+    left, off = booking.allowance, []
+    for rate in dict.fromkeys([booking.tax_percent, *(line.tax_percent for line in lines)]):
+        there = sum(line.gross for line in lines if line.tax_percent == rate)
+        if part := min(left, there):
+            key = "allowance" if rate == booking.tax_percent else f"allowance:{rate.normalize():f}"
+            label = _("Taken off since")
+            off.append(_less(lines, key, label, part, rate, booking.currency, is_added=False))
+            left -= part
+    return off
+
+
+def _less(
+    lines: Sequence[Charge],
+    key: str,
+    label: str,
+    amount: int,
+    rate: Decimal,
+    currency: str,
+    *,
+    is_added: bool,
+) -> Charge:
+    """A line that takes `amount` off those of one tax rate. Each of them was rounded by itself: what takes off all of
+    them takes exactly their tax, and no less takes more than it."""
+    taken_from = [line for line in lines if line.tax_percent == rate]
+    there = sum(line.net if is_added else line.gross for line in taken_from)
+    taxes = sum(line.tax for line in taken_from)
+    by_itself = split(amount, rate, is_added=is_added, currency=currency).tax
+    tax = taxes if amount >= there else min(by_itself, taxes)
+    net = amount if is_added else amount - tax
+    return Charge(key, label, 1, -net, rate, -tax, -net - tax)
 
 
 def discount_of(booking: Booking) -> int:

@@ -1,19 +1,35 @@
 """Money as a stranger tries it: what fails and is sent again, what rounds, what is open in another tab."""
 
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
+from uuid import uuid4
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 
-from bookings import checkout, codes, lifecycle, payments, vouchers
+from bookings import (
+    allowances,
+    changes,
+    charges,
+    checkout,
+    codes,
+    holds,
+    invoices,
+    lifecycle,
+    payments,
+    vouchers,
+)
 from bookings import stripe_gateway as gateway
-from bookings.models import DiscountCode, Refund
+from bookings.models import DiscountCode, Invoice, InvoiceKind, Placement, Refund, TaxRate
 from bookings.refusals import NotNow
 from bookings.statuses import BookingStatus, CheckoutStatus, RefundStatus
 from bookings.views import HELD_HERE
 from studio.actors import Actor, ActorKind
-from tests.bookings.test_domain_payments import a_tuesday, details, hold, open_page
+from studio.models import LegalEntity
+from tests import factories
+from tests.bookings.test_domain_payments import a_tuesday, details, open_page
 
 pytestmark = pytest.mark.django_db
 GUEST = Actor(ActorKind.CLIENT)
@@ -27,7 +43,10 @@ def now():
 
 
 def held(kind, place, now, **fields):
-    booking = hold(kind, place, now, **{"starts_at": a_tuesday(now, weeks=4)} | fields)
+    booking = holds.place(
+        session_type_id=kind.pk, location_id=place.pk, form_token=uuid4(), by=GUEST, now=now,
+        **{"starts_at": a_tuesday(now, weeks=4), "add_ons": {}} | fields,
+    )  # fmt: skip
     details(booking, now)
     booking.refresh_from_db()
     return booking
@@ -138,3 +157,85 @@ def test_on_the_page_the_cheaper_payment_page_is_closed_first(
     page.refresh_from_db()
     assert (page.status, checkout.due_now(booking)) == (CheckoutStatus.EXPIRED, 18000)
     assert stripe.pay(page.session_id)["problem"] is not None
+
+
+# --- rounding --------------------------------------------------------------------------------------------------
+
+
+def priced(now, *, rate, is_added, session, add_ons, currency="USD"):
+    """A held booking at a firm with one rate for the session and, if named, others for its add-ons."""
+    entity = LegalEntity.objects.create(
+        name="Firm", address="Street", country="US", number_prefix="A-", is_tax_added=is_added
+    )
+    TaxRate.objects.create(entity=entity, name="Tax", percent=Decimal(rate))
+    place = factories.location(entity=entity, currency=currency)
+    factories.crew(place)
+    rows = []
+    for price, own_rate in add_ons:
+        row = factories.add_on(price=price, placement=Placement.NO_TIME, minutes=0)
+        if own_rate is not None:
+            TaxRate.objects.create(entity=entity, name="Own", percent=Decimal(own_rate), add_on=row)
+        rows.append(row)
+    kind = factories.session_type(locations=[place], add_ons=rows, price=session, horizon_days=90)
+    return held(kind, place, now, add_ons={row.pk: 1 for row in rows})
+
+
+ROUNDED = [
+    ("8.875", True, 20000, [(4500, None), (5500, None)], "USD"),  # three halves of a cent
+    ("19", True, 20002, [(5002, None)], "USD"),
+    ("10", True, 4, [(4, None), (6, None)], "JPY"),
+    ("5", True, 12350, [(12350, None), (12350, None)], "KWD"),
+    ("19", False, 5, [(5, None), (5, None)], "USD"),
+    ("20", False, 1000, [(10000, "0")], "USD"),  # most of it is not taxed
+    ("20", True, 1000, [(10000, "0"), (999, "7.7")], "USD"),
+]
+
+
+@pytest.mark.parametrize(("rate", "is_added", "session", "add_ons", "currency"), ROUNDED)
+@pytest.mark.parametrize("percent", [100, 99, 50, 1])
+def test_a_code_takes_a_price_to_nothing_and_never_below(
+    now, rate, is_added, session, add_ons, currency, percent
+):
+    booking = priced(now, rate=rate, is_added=is_added, session=session, add_ons=add_ons, currency=currency)
+    DiscountCode.objects.create(code="LESS", percent=percent)
+    booking = codes.apply(booking_id=booking.pk, code="LESS", by=GUEST, now=now)
+    assert percent < 100 or booking.price == 0
+    assert 0 <= booking.tax <= booking.price
+    assert sum(line.gross for line in charges.lines_of(booking)) == booking.price
+
+
+@pytest.mark.parametrize(("rate", "is_added", "session", "add_ons", "currency"), ROUNDED)
+def test_all_of_a_price_can_be_taken_off_and_the_papers_say_it(
+    now, rate, is_added, session, add_ons, currency
+):
+    booking = priced(now, rate=rate, is_added=is_added, session=session, add_ons=add_ons, currency=currency)
+    payments.record_by_staff(booking_id=booking.pk, method="cash", amount=booking.price, by=STAFF, now=now)
+    parts = (booking.price // 3, booking.price)  # of all rates a part, then what is left
+    for number, amount in enumerate(parts):
+        allowances.take_off(
+            booking_id=booking.pk, amount=amount, reason="Late", once=f"late:{number}", by=STAFF, now=now
+        )
+        while invoices.issue_next(now=now):
+            pass
+        booking.refresh_from_db()
+        papers = Invoice.objects.filter(booking=booking).aggregate(total=Sum("total"), tax=Sum("tax"))
+        assert papers == {"total": booking.price, "tax": booking.tax}
+    assert (booking.price, booking.tax, payments.balance(booking).kept) == (0, 0, 0)
+
+
+def test_a_discount_of_one_rate_is_not_written_as_that_of_another(now):
+    """An add-on is dropped: the credit note takes back its discount, and leaves that of the next rate alone."""
+    booking = priced(
+        now, rate="20", is_added=False, session=10000, add_ons=[(3000, "10"), (2000, "5")], currency="USD"
+    )
+    DiscountCode.objects.create(code="HALF", percent=50)
+    codes.apply(booking_id=booking.pk, code="HALF", by=GUEST, now=now)
+    payments.record_by_staff(booking_id=booking.pk, method="cash", amount=7500, by=STAFF, now=now)
+    while invoices.issue_next(now=now):
+        pass
+    rows = booking.add_ons.order_by("price")
+    changes.change_add_ons(booking_id=booking.pk, add_ons={rows[0].add_on_id: 1}, by=STAFF, now=now)
+    while invoices.issue_next(now=now):
+        pass
+    note = Invoice.objects.get(kind=InvoiceKind.CREDIT_NOTE)
+    assert {(line["tax_percent"], line["gross"]) for line in note.lines} == {("10", -3000), ("10", 1500)}
