@@ -16,7 +16,7 @@ from bookings import messages
 from bookings.models import ArtistAsk, Booking, Claim, Resource
 from bookings.refusals import NotNow
 from bookings.stand_ins import gaps, stand_ins, swap
-from bookings.statuses import AskStatus, BookingStatus
+from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from bookings.timeline import DAY, instant
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor
@@ -24,6 +24,8 @@ from studio.models import Location
 from studio.transitions import MoveRefused, begin, move
 
 ANSWER_IN = timedelta(hours=2)
+BEFORE_ARRIVAL = timedelta(hours=1)  # no answer by then is a no, so that somebody else can still be asked
+LEAST = timedelta(minutes=30)  # to answer in, where the session is that near
 DAY_FROM, DAY_UNTIL = time(8), time(21)
 OPEN = (AskStatus.ASKED, AskStatus.ACCEPTED)
 NO = (AskStatus.DECLINED, AskStatus.LAPSED)
@@ -69,10 +71,12 @@ def ask_again(booking: Booking, *, by: Actor, now: datetime) -> None:
 
 
 def withdraw(booking: Booking, *, by: Actor, now: datetime, resources: Iterable[int] | None = None) -> None:
-    """Nobody needs to answer any more; whoever had said yes is told."""
+    """Nobody needs to answer any more; whoever had said yes is told. `resources`: only these, as far as nothing of the
+    booking is left for them to do."""
     asks = booking.asks.filter(status__in=OPEN).select_related("resource__user")
     if resources is not None:
-        asks = asks.filter(resource__in=list(resources))
+        still = booking.claims.filter(is_active=True).values_list("resource", flat=True)
+        asks = asks.filter(resource__in=set(resources) - set(still))
     for ask in asks.order_by("pk"):
         move(ArtistAsk, ask.pk, "withdraw", by=by, now=now)
         credentials.revoke(scope="ask", target=ask.public_id, now=now)
@@ -86,7 +90,7 @@ def _ask(booking: Booking, resource: Resource, *, by: Actor, now: datetime) -> A
             booking=booking,
             resource=resource,
             asked_at=now,
-            answer_by=daytime_after(now, ANSWER_IN, booking.location),
+            answer_by=_deadline(booking, now=now),
         ),
         by=by,
         now=now,
@@ -94,6 +98,12 @@ def _ask(booking: Booking, resource: Resource, *, by: Actor, now: datetime) -> A
     link = credentials.grant(scope="ask", target=ask.public_id, now=now, holder_label=resource.name)
     _write_to(ask, "artist_asked", now=now, link=link.url)
     return ask
+
+
+def _deadline(booking: Booking, *, now: datetime) -> datetime:
+    """Two hours of daytime, but not until the client stands in the door."""
+    patience = daytime_after(now, ANSWER_IN, booking.location)
+    return max(min(patience, booking.starts_at - BEFORE_ARRIVAL), now + LEAST)
 
 
 def _write_to(ask: ArtistAsk, name: str, *, now: datetime, **more: object) -> None:
@@ -136,7 +146,8 @@ def accept(*, ask_id: int, by: Actor, now: datetime) -> bool:
 
 
 def decline(*, ask_id: int, by: Actor, now: datetime) -> bool:
-    """She cannot come: the next one is asked. Also takes a yes back. False if it was known. Raises NotNow."""
+    """She cannot come: the next one is asked. Also takes a yes back, until the session is over. False if it was known.
+    Raises NotNow."""
     return _refuse(ask_id, "decline", by=by, now=now)
 
 
@@ -155,12 +166,17 @@ def lapse_due(*, now: datetime) -> int:
 def _refuse(ask_id: int, verb: str, *, by: Actor, now: datetime) -> bool:
     with transaction.atomic():
         ask = _locked(ask_id)
+        is_over = _is_over(ask.booking, now=now)
+        if is_over and verb == "decline":
+            raise NotNow(_("This session is over."))
         try:
             if move(ArtistAsk, ask.pk, verb, by=by, now=now) is None:
                 return False
         except MoveRefused as refused:
             raise NotNow(_("Thank you; this has been settled otherwise meanwhile.")) from refused
         credentials.revoke(scope="ask", target=ask.public_id, now=now)
+        if is_over:  # whoever was there stays on record, and is owed their share
+            return True
         refused_by = set(ask.booking.asks.filter(status__in=NO).values_list("resource", flat=True))
         for claim in work_of(ask):
             _next_for(claim, refused_by, by=by, now=now)
@@ -176,6 +192,11 @@ def _refuse(ask_id: int, verb: str, *, by: Actor, now: datetime) -> bool:
         return True
 
 
+def _is_over(booking: Booking, *, now: datetime) -> bool:
+    open_ones = booking.shoots.filter(status__in=[ShootStatus.PLANNED, ShootStatus.CHECKED_IN])
+    return booking.ends_at <= now or not open_ones.exists()
+
+
 def _next_for(claim: Claim, refused_by: set[int], *, by: Actor, now: datetime) -> None:
     """Give a place to the next who could take it, and ask them if they want to be asked; or leave it open."""
     for other in stand_ins(claim, now=now, refused=refused_by):
@@ -183,7 +204,7 @@ def _next_for(claim: Claim, refused_by: set[int], *, by: Actor, now: datetime) -
             swap(claim_id=claim.pk, resource_id=other.pk, by=by, now=now)
         except NotNow:  # taken at this very moment: the one after
             continue
-        if other.is_on_request:
+        if other.is_on_request and not claim.booking.asks.filter(resource=other, status__in=OPEN).exists():
             _ask(claim.booking, other, by=by, now=now)
         return
     Claim.objects.filter(pk=claim.pk).update(is_active=False)

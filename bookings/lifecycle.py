@@ -417,7 +417,6 @@ def _end(
     booking.ics_sequence += 1
     booking.answer_by = None
     booking.save(update_fields=["ics_sequence", "answer_by"])
-    asking.withdraw(booking, by=by, now=now)
     holds.let_go([booking.pk], by=by, now=now)
     if amount:
         refund_booking(
@@ -430,6 +429,7 @@ def _end(
         )
     tell("booking_cancelled", booking=booking, by=by, now=now)
     outbox.cancel_messages(about=booking, now=now)
+    asking.withdraw(booking, by=by, now=now)  # after it: what it writes to the artists has to go out
     messages.tell_client(
         message,
         booking=booking,

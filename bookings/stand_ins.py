@@ -29,11 +29,11 @@ class Gap:
 def stand_ins(claim: Claim, *, now: datetime, refused: Collection[int] = ()) -> list[Resource]:
     """The Resources that could do the same at the same time, in the studio's order of preference.
 
-    Whoever already has a part in the booking is left out, and so are those named in `refused`.
+    Whoever has a part in the booking at that time is left out, and so are those named in `refused`.
     """
     booking = claim.booking
     cast = holds.cast_of(booking)
-    able = _able(cast, booking, claim, now=now) - {claim.resource_id, *refused, *_seated(booking)}
+    able = _able(cast, booking, claim, now=now) - {claim.resource_id, *refused, *_seated_beside(claim)}
     return list(Resource.objects.filter(pk__in=able).order_by("position", "name", "pk"))
 
 
@@ -100,14 +100,18 @@ def _able(cast: Cast, booking: Booking, claim: Claim, *, now: datetime) -> set[i
 
 
 def _posts_of(claim: Claim, posts: Sequence[Post]) -> list[Post]:
-    """The posts a claim fills: of its own step, and of a skill its Resource has."""
+    """The posts a claim fills: of its own step, and of a skill its Resource has, whether or not it is still booked."""
+    skills = set(claim.resource.skills.values_list("pk", flat=True))
     return [
         post
         for post in posts
         if (post.step.purpose, post.step.is_shoot) == (claim.purpose, claim.is_shoot)
-        and claim.resource_id in post.fits
+        and post.need.skill_id in skills
     ]
 
 
-def _seated(booking: Booking) -> set[int]:
-    return set(Claim.objects.filter(Q(is_active=True), booking=booking).values_list("resource", flat=True))
+def _seated_beside(claim: Claim) -> set[int]:
+    """Who has another part in the same booking that is not over, or not begun, when this one is."""
+    beside = Q(starts_at__lt=claim.ends_at, ends_at__gt=claim.starts_at)
+    others = Claim.objects.filter(beside, booking=claim.booking_id, is_active=True).exclude(pk=claim.pk)
+    return set(others.values_list("resource", flat=True))

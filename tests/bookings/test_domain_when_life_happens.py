@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bookings import asking, away, late, lifecycle, reshoots, stand_ins
-from bookings.models import ArtistAsk, Refund, ResourceDay
+from bookings import asking, away, holds, late, lifecycle, reshoots, stand_ins
+from bookings.models import ArtistAsk, Booking, Refund, Resource, ResourceDay
 from bookings.refusals import NotNow, TooLate
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
 from galleries.models import Gallery
@@ -262,6 +262,99 @@ def test_a_move_asks_again_and_a_cancellation_lets_her_go(on_request, made_up):
     assert not credentials.live(scope="ask", target=first.public_id, now=NOW).exists()
     lifecycle.cancel(booking_id=made_up.pk, by=STAFF, now=NOW, full_refund=True)
     assert not ArtistAsk.objects.filter(status=AskStatus.ASKED).exists()
+
+
+def test_who_said_yes_is_told_that_the_session_is_cancelled(on_request, made_up):
+    """Everything else that waits to be sent about it is taken back."""
+    confirmed(made_up)
+    asking.accept(ask_id=ArtistAsk.objects.get().pk, by=GUEST, now=NOW)
+    lifecycle.cancel(booking_id=made_up.pk, by=STAFF, now=NOW, full_refund=True)
+    assert mails("artist_not_needed").get().status == MessageStatus.QUEUED
+    assert mails("artist_asked").get().status == MessageStatus.CANCELLED
+
+
+def test_nobody_is_asked_until_the_client_stands_in_the_door(on_request, made_up):
+    """Booked the evening before: two hours of daytime would end as she begins."""
+    made_up.refresh_from_db()
+    evening = TEN - 13 * HOUR
+    lifecycle.after_confirming(made_up, message="booking_confirmed", by=STAFF, now=evening)
+    assert ArtistAsk.objects.get().answer_by == TEN - HOUR
+    ArtistAsk.objects.all().delete()
+    soon = TEN - 70 * timedelta(minutes=1)
+    asking.ask_artists(made_up, by=STAFF, now=soon)
+    assert ArtistAsk.objects.get().answer_by == soon + timedelta(minutes=30)
+
+
+def test_what_took_place_cannot_be_declined_and_stays_on_record(on_request, made_up, place):
+    second_artist(place)
+    confirmed(made_up)
+    ask, shoot = ArtistAsk.objects.get(), made_up.shoots.get()
+    asking.accept(ask_id=ask.pk, by=GUEST, now=NOW)
+    lifecycle.complete(shoot_id=shoot.pk, by=STAFF, now=shoot.ends_at - HOUR / 2)
+    with pytest.raises(NotNow, match="over"):
+        asking.decline(ask_id=ask.pk, by=GUEST, now=shoot.ends_at - HOUR / 2)
+    assert claim_of(made_up, on_request).is_active
+
+
+def test_a_silence_that_is_noticed_after_the_session_changes_nobodys_part(on_request, made_up, place):
+    """The sweep did not run for a day."""
+    second_artist(place)
+    confirmed(made_up)
+    assert asking.lapse_due(now=made_up.ends_at + HOUR) == 1
+    assert claim_of(made_up, on_request).is_active
+
+
+@pytest.fixture
+def both(on_request, place):
+    """A session with hair, then make-up, both by the artist who is asked."""
+    hair, face = factories.add_on(name="Hair", kind="hair", minutes=30), factories.add_on(name="Face")
+    kind = factories.session_type(locations=[place], add_ons=[hair, face])
+    booked = holds.place(
+        session_type_id=kind.pk,
+        location_id=place.pk,
+        add_ons={hair.pk: 1, face.pk: 1},
+        starts_at=TEN,
+        form_token=uuid4(),
+        by=GUEST,
+        now=NOW,
+    )
+    Booking.objects.filter(pk=booked.pk).update(payer=factories.client())
+    lifecycle.confirm(booking_id=booked.pk, by=STAFF, now=NOW)
+    return Booking.objects.get(pk=booked.pk)
+
+
+def test_who_does_two_things_is_asked_for_the_other_when_one_falls_out(both, on_request):
+    hair, face = both.add_ons.order_by("starts_at")
+    away.come_without(booking_id=both.pk, add_on_id=hair.add_on_id, by=STAFF, now=NOW)
+    assert ArtistAsk.objects.get().status == AskStatus.ASKED
+    away.come_without(booking_id=both.pk, add_on_id=face.add_on_id, by=STAFF, now=NOW)
+    assert ArtistAsk.objects.get().status == AskStatus.WITHDRAWN
+
+
+def test_one_other_can_do_both_things(both, on_request, place):
+    jules = second_artist(place, is_on_request=True)
+    asking.decline(ask_id=ArtistAsk.objects.get().pk, by=GUEST, now=NOW)
+    hers = both.claims.filter(resource=jules, is_active=True)
+    assert set(hers.values_list("purpose", flat=True)) == {"Hair", "Face"}
+    assert ArtistAsk.objects.get(resource=jules).status == AskStatus.ASKED
+    assert away.gaps_of(both) == []
+    assert judged() == []
+
+
+def test_two_who_work_beside_each_other_are_two_people(on_request, place):
+    beside = {"placement": "before_parallel", "needs": [("make-up-artist", 1, 0, 10)]}
+    hair, face = factories.add_on(name="Hair", **beside), factories.add_on(name="Face", **beside)
+    jules = second_artist(place)
+    kind = factories.session_type(locations=[place], add_ons=[hair, face])
+    booked = factories.booking(session_type=kind, at=place, starts_at=TEN, add_ons={hair: 1, face: 1})
+    assert stand_ins.stand_ins(claim_of(booked, on_request), now=NOW) == []
+    assert {claim_of(booked, one).purpose for one in (on_request, jules)} == {"Hair", "Face"}
+
+
+def test_somebody_who_left_the_studio_can_be_replaced(place, crew, made_up):
+    jules = second_artist(place)
+    Resource.objects.filter(pk=crew["make-up-artist"].pk).update(is_active=False)
+    assert stand_ins.stand_ins(claim_of(made_up, crew["make-up-artist"]), now=NOW) == [jules]
 
 
 # --- late ---------------------------------------------------------------------------------------------------
