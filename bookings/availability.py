@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from django.db.models import Prefetch, Q
@@ -267,20 +268,28 @@ def cast_of(*, session_type: SessionType, location: Location, add_ons: Mapping[i
     )
 
 
-def cast_for(*, session_type: SessionType, location: Location, chosen: Sequence[tuple[AddOn, int]]) -> Cast:
-    """`cast_of` for add-ons that were already checked, as those of an existing booking."""
+def cast_for(
+    *,
+    session_type: SessionType,
+    location: Location,
+    chosen: Sequence[tuple[AddOn, int]],
+    booked: Mapping[int | None, int] = MappingProxyType({}),
+) -> Cast:
+    """`cast_of` for add-ons that were already checked, as those of an existing booking. `booked` are lengths in minutes
+    that were agreed: by add-on (for all of its count), and of the session itself under None."""
     needs = _needs(Requirement.objects.filter(session_type=session_type).order_by("pk"))
     extras = [
         Extra(
             add_on.name,
-            add_on.minutes * count,
+            booked.get(add_on.pk, add_on.minutes * count),
             add_on.placement,
             _needs(add_on.requirements.all()),
             add_on.pk,
         )
         for add_on, count in chosen
     ]
-    chain = chain_of(purpose=session_type.name, minutes=session_type.minutes, needs=needs, extras=extras)
+    minutes = booked.get(None, session_type.minutes)
+    chain = chain_of(purpose=session_type.name, minutes=minutes, needs=needs, extras=extras)
     skills = {need.skill_id for step in chain.steps for need in step.needs}
     return Cast(session_type, location, chosen, chain, _players(location, skills))
 

@@ -80,7 +80,7 @@ def change_add_ons(
     before = Booking.objects.select_related("session_type", "location").get(pk=booking_id)
     check_changeable(before, by=by, now=now)
     chosen = _chosen(before, add_ons)
-    cast = availability.cast_for(session_type=before.session_type, location=before.location, chosen=chosen)
+    cast = holds.its_people_first(holds.cast_with(before, chosen), before)
     shoot = before.shoots.earliest("pk")
     wanted = starts_at or shoot.starts_at - cast.chain.shoot_begins * MINUTE
     was = holds.cast_of(before).chain
@@ -100,6 +100,8 @@ def change_add_ons(
         check_changeable(booking, by=by, now=now)
         if _same(booking, chosen) and wanted == booking.starts_at:
             return _found(booking, price_before=booking.price, back_before=balance(booking).refunded)
+        if booking.starts_at != before.starts_at or holds.cast_of(booking).chain != was:
+            raise NotNow(_("Meanwhile something else about this booking has changed. Please look once more."))
         slot = None
         if not keeps_seats:
             holds.lock_resources(cast)
@@ -107,8 +109,6 @@ def change_add_ons(
             slot = asked.again().slot()
             if slot is None:
                 return None
-        elif booking.starts_at != before.starts_at or holds.cast_of(booking).chain != was:
-            raise SlotTaken(asked.nearby(), _cannot_keep())  # moved or changed at this very moment
         found = _write(booking, cast, chosen, slot, was=was, by=by, now=now)
         if shown not in (None, (found.price, found.back)):
             raise OtherAmount(_("Meanwhile the price of this has changed. Please look once more."))

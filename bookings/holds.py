@@ -7,6 +7,7 @@ again, and because PostgreSQL refuses an overlapping claim whatever the code bel
 import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NoReturn
 from uuid import UUID, uuid5
@@ -18,12 +19,23 @@ from psycopg.errors import DeadlockDetected, ExclusionViolation
 
 from bookings import availability, ledger, promising
 from bookings.availability import Cast, Enquiry, Leeway, Slot
-from bookings.models import Booking, BookingAddOn, Checkout, Claim, Resource, SessionType, Shoot
+from bookings.models import (
+    AddOn,
+    Booking,
+    BookingAddOn,
+    Checkout,
+    Claim,
+    Placement,
+    Resource,
+    SessionType,
+    Shoot,
+)
 from bookings.policy import HOLD
 from bookings.pricing import CannotPayAtStudio, Quote, quote
 from bookings.refusals import HoldOver, NotOffered, SlotTaken
 from bookings.statuses import BookingStatus, CheckoutStatus
 from bookings.taxes import taxes_of
+from bookings.timeline import MINUTE
 from studio.actors import WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.models import Location, Studio
@@ -282,13 +294,47 @@ def claim(booking: Booking, slot: Slot) -> None:
 
 
 def cast_of(booking: Booking) -> Cast:
-    """The cast of a booking as it was made: its own session type and add-ons, even if no longer sold."""
+    """The cast of a booking as it was made: its own session type and add-ons, even if no longer sold, and as long as
+    they were then."""
     rows = booking.add_ons.select_related("add_on").order_by("add_on__position", "add_on__name")
+    chosen = [(row.add_on, row.count) for row in rows]
+    return cast_with(booking, chosen)
+
+
+def cast_with(booking: Booking, chosen: Sequence[tuple[AddOn, int]]) -> Cast:
+    """The cast of a booking with these add-ons instead; what stays is as long as it was when it was booked."""
     return availability.cast_for(
         session_type=booking.session_type,
         location=booking.location,
-        chosen=[(row.add_on, row.count) for row in rows],
+        chosen=chosen,
+        booked=_agreed_minutes(booking, chosen),
     )
+
+
+def _agreed_minutes(booking: Booking, chosen: Sequence[tuple[AddOn, int]]) -> dict[int | None, int]:
+    """How long the session and what prepares for it were agreed to be, whatever is sold today."""
+    own = list(booking.add_ons.select_related("add_on"))
+    kept = {(add_on.pk, count) for add_on, count in chosen}
+    found: dict[int | None, int] = {
+        row.add_on_id: (row.ends_at - row.starts_at) // MINUTE
+        for row in own
+        if row.starts_at and row.ends_at and (row.add_on_id, row.count) in kept
+    }
+    shoot = booking.shoots.order_by("pk").first()
+    if shoot is not None:
+        longer = sum(
+            row.add_on.minutes * row.count for row in own if row.add_on.placement == Placement.LENGTHENS
+        )
+        alone = (shoot.ends_at - shoot.starts_at) // MINUTE - longer
+        if alone > 0:  # else an add-on is longer today than all of it was
+            found[None] = alone
+    return found
+
+
+def its_people_first(cast: Cast, booking: Booking) -> Cast:
+    """The same cast, with those who are in the booking now before everybody else: they stay where they are free."""
+    seated = set(booking.claims.filter(is_active=True).values_list("resource", flat=True))
+    return replace(cast, players=sorted(cast.players, key=lambda player: player.resource_id not in seated))
 
 
 def studio_now() -> Studio:

@@ -184,7 +184,8 @@ def move_to(
     reason: str = "",
     override_reason: str = "",
 ) -> Booking:
-    """Give a standing booking another time: all its claims or none. The same time again changes nothing.
+    """Give a standing booking another time: all its claims or none, with the same people where they are free. The same
+    time again changes nothing.
 
     A client may do so once, until 48 hours before; staff always. Raises TooLate, NotNow, NotOffered, SlotTaken.
     """
@@ -192,7 +193,7 @@ def move_to(
     if before.starts_at == starts_at:
         return before
     _check_movable(before, by=by, now=now)
-    cast = holds.cast_of(before)
+    cast = holds.its_people_first(holds.cast_of(before), before)
     leeway = holds.leeway_of(by, override_reason)
     asked = availability.enquire(cast, starts_at, now=now, leeway=leeway, ignoring=before.pk)
     if broken := asked.rules_broken():
@@ -204,6 +205,8 @@ def move_to(
         if booking.starts_at == starts_at:
             return booking
         _check_movable(booking, by=by, now=now)
+        if holds.cast_of(booking).chain != cast.chain:
+            raise NotNow(_("Meanwhile something else about this booking has changed. Please look once more."))
         holds.lock_resources(cast)
         holds.expire_due(now=now, resource_ids=cast.resource_ids)
         slot = asked.again().slot()

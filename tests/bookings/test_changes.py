@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bookings import allowances, changes, charges
+from bookings import allowances, changes, charges, holds, lifecycle, stand_ins
 from bookings.ledger import balance
-from bookings.models import Claim, CodeUse, DiscountCode, Placement, Refund, SessionType
+from bookings.models import AddOn, Claim, CodeUse, DiscountCode, Placement, Refund, SessionType
 from bookings.refusals import NotNow, NotOffered, SlotTaken, TooLate
 from studio.actors import Actor, ActorKind
 from studio.models import Closure, Message
@@ -218,3 +218,69 @@ def test_forged_add_ons_are_refused(booked, picture):
 def test_a_booking_that_is_over_is_not_changed(booked, picture):
     with pytest.raises(NotNow):
         change(booked, {picture.pk: 1}, by=OWNER, now=TEN + timedelta(minutes=1))
+
+
+# --- what stays as it was ---------------------------------------------------------------------------------------------
+
+
+def test_who_photographs_stays_the_same_when_make_up_is_added(booked, place, crew, make_up):
+    """The studio gave the session to somebody who stands after others in its order."""
+    theo = factories.resource("photographer", at=place, name="Theo")
+    claim = booked.claims.get(resource=crew["photographer"])
+    stand_ins.swap(claim_id=claim.pk, resource_id=theo.pk, by=OWNER, now=NOW)
+    change(booked, {make_up.pk: 1})
+    assert booked.claims.filter(is_active=True, resource=theo, is_shoot=True).exists()
+    assert not booked.claims.filter(is_active=True, resource=crew["photographer"]).exists()
+
+
+def test_a_session_stays_as_long_as_it_was_booked(booked, kind, make_up):
+    """It is sold shorter by now, and make-up takes longer."""
+    change(booked, {make_up.pk: 1})
+    SessionType.objects.filter(pk=kind.pk).update(minutes=30)
+    AddOn.objects.filter(pk=make_up.pk).update(minutes=60)
+    lifecycle.move_to(booking_id=booked.pk, starts_at=TEN + timedelta(days=1), by=OWNER, now=NOW)
+    shoot, row = booked.shoots.get(), booked.add_ons.get()
+    assert (shoot.starts_at, shoot.ends_at) == (row.ends_at, row.ends_at + timedelta(hours=1))
+    assert (row.starts_at, row.ends_at - row.starts_at) == (TEN + timedelta(days=1), timedelta(minutes=45))
+
+
+def test_what_lengthens_a_session_is_told_apart_from_its_own_length(kind):
+    longer = factories.add_on(placement=Placement.LENGTHENS, minutes=30, needs=())
+    kind.add_ons.add(longer)
+    booked = factories.booking(session_type=kind, starts_at=TEN, add_ons={longer: 1}, is_paid=True)
+    SessionType.objects.filter(pk=kind.pk).update(minutes=40)
+    change(booked, {})
+    shoot = booked.shoots.get()
+    assert shoot.ends_at - shoot.starts_at == timedelta(hours=1)
+
+
+def between(monkeypatch, act):
+    """Do this after the first look of the next verb, and before it takes its locks."""
+    seated = holds.seated
+
+    def acted_first(attempt):
+        monkeypatch.setattr(holds, "seated", seated)
+        act()
+        return seated(attempt)
+
+    monkeypatch.setattr(holds, "seated", acted_first)
+
+
+def test_a_move_does_not_lose_what_was_added_in_another_tab(booked, make_up, monkeypatch):
+    between(monkeypatch, lambda: change(booked, {make_up.pk: 1}))
+    with pytest.raises(NotNow, match="Meanwhile"):
+        lifecycle.move_to(booking_id=booked.pk, starts_at=TEN + timedelta(days=1), by=OWNER, now=NOW)
+    booked.refresh_from_db()
+    assert booked.shoots.get().starts_at == TEN
+    assert stand_ins.gaps(booked) == []
+
+
+def test_another_add_on_does_not_undo_a_move_in_another_tab(booked, make_up, monkeypatch):
+    moved_to = TEN + timedelta(days=1)
+    between(
+        monkeypatch,
+        lambda: lifecycle.move_to(booking_id=booked.pk, starts_at=moved_to, by=OWNER, now=NOW),
+    )
+    with pytest.raises(NotNow, match="Meanwhile"):
+        change(booked, {make_up.pk: 1})
+    assert (booked.shoots.get().starts_at, booked.add_ons.count()) == (moved_to, 0)

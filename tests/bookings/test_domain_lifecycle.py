@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from icalendar import Calendar
 
-from bookings import holds, ics, lifecycle, policy
+from bookings import away, holds, ics, lifecycle, policy, stand_ins
 from bookings.models import Booking, Claim, Consent, ConsentPurpose, Refund, Shoot
 from bookings.refusals import DetailsRefused, NotNow, TooLate
 from bookings.statuses import BookingStatus, ShootStatus
@@ -169,6 +169,17 @@ def test_moving_takes_every_claim_along(kind, place, make_up, told):
         "confirmed",
         "Robin",
     )
+
+
+def test_moving_keeps_the_people_where_they_are_free(kind, place, booking):
+    ana = booking.claims.get(resource__kind="person").resource
+    theo = factories.resource("photographer", at=place, name="Theo")
+    stand_ins.swap(claim_id=booking.claims.get(resource=ana).pk, resource_id=theo.pk, by=STAFF, now=NOW)
+    move(booking, TEN + timedelta(days=1), by=STAFF)
+    assert booking.claims.filter(resource=theo, is_active=True).exists()
+    away.away(resource_id=theo.pk, first_on=(TEN + timedelta(days=2)).date(), by=STAFF, now=NOW)
+    move(booking, TEN + timedelta(days=2), by=STAFF)
+    assert booking.claims.filter(resource=ana, is_active=True).exists()
 
 
 def test_a_client_moves_once_and_not_in_the_last_two_days(booking):
