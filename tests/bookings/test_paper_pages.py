@@ -207,6 +207,27 @@ def test_one_address_sees_all_its_bookings_by_one_link(client, booked):
     assert client.post(reverse("mine_open", args=[key, strangers.public_id])).status_code == 404
 
 
+def test_the_desk_says_why_no_answer_stands_there(client, booked):
+    asked, shoot = booked.session_type.questionnaires.get(), booked.shoots.get()
+    sitter = Actor(ActorKind.CLIENT, shoot.sitter_id, "Ada Long")
+    health = asked.questions.get(is_private=True)
+
+    def answer(answers):
+        questionnaires.answer(
+            shoot_id=shoot.pk, questionnaire_id=asked.pk, answers=answers, form_token=uuid4(), by=sitter, now=NOON
+        )  # fmt: skip
+
+    sign_in(client, factories.user(Role.PHOTOGRAPHER))
+    answer({})
+    assert "Sent with nothing filled in." in client.get(page("desk_booking", booked)).text
+    answer({health.pk: ["nuts"]})
+    shown = client.get(page("desk_booking", booked)).text
+    assert "Only private answers, for the photographer alone." in shown and "nuts" not in shown
+    assert "Answered by Ada Long, " in shown
+    AnswerSheet.objects.update(private_answers=[], erased_at=NOON)
+    assert "Only private answers, erased since." in client.get(page("desk_booking", booked)).text
+
+
 def test_staff_build_a_questionnaire_and_mistakes_cost_nothing(client, booked):
     sign_in(client, factories.user(Role.PHOTOGRAPHER))
     address = reverse("desk_questionnaire", args=["session", booked.session_type_id])
