@@ -14,7 +14,7 @@ from django.db.models import DateField, DateTimeField, Exists, F, Func, OuterRef
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from bookings import another_time, asking, availability, holds, messages
+from bookings import another_time, asking, availability, holds, lifecycle, messages
 from bookings.charges import reprice
 from bookings.ledger import balance
 from bookings.models import Booking, BookingAddOn, Claim, Resource, ResourceDay
@@ -199,7 +199,9 @@ def gaps_of(booking: Booking) -> list[tuple[Gap, BookingAddOn | None]]:
 def come_without(*, booking_id: int, add_on_id: int, reason: str = "", by: Actor, now: datetime) -> int:
     """Leave a preparation out: its places are free again, its price goes back, the client comes later.
 
-    Returns what is given back, in minor units. Raises NotNow when it is not part of the booking or has begun.
+    Where another time was offered, this is the client's answer: their time stands, and the offer ends. Not where
+    something else stands against the time (the day is closed, somebody else is missing): then they may still move for
+    free. Returns what is given back, in minor units. Raises NotNow when it is not part of the booking or has begun.
     """
     with transaction.atomic():
         booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
@@ -217,8 +219,29 @@ def come_without(*, booking_id: int, add_on_id: int, reason: str = "", by: Actor
         _come_later(booking)
         given_back = _give_back(booking, row, by=by, now=now)
         note(booking, "come_without", f"{row.add_on.name}. {reason}".strip(), by=by, now=now)
-        _tell_change(booking, "booking_without", by=by, now=now, left_out=row.add_on, refund=given_back)
+        was_offered = _end_offer(booking, now=now)
+        _tell_change(
+            booking,
+            "booking_without",
+            by=by,
+            now=now,
+            left_out=row.add_on,
+            refund=given_back,
+            was_offered=was_offered,
+            may_move=lifecycle.may_move(booking, now=now),
+        )
         return given_back
+
+
+def _end_offer(booking: Booking, *, now: datetime) -> bool:
+    """End the offer of another time of a locked booking whose own time can be kept. False where none was open, or the
+    time cannot be kept for another reason."""
+    if booking.free_change_since is None or gaps(booking) or holds.outside_hours(booking, now=now):
+        return False
+    booking.free_change_since = None
+    booking.save(update_fields=["free_change_since"])
+    another_time.settled(booking, now=now)
+    return True
 
 
 def _come_later(booking: Booking) -> None:
@@ -243,7 +266,6 @@ def _give_back(booking: Booking, row: BookingAddOn, *, by: Actor, now: datetime)
 
 def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **more: Any) -> None:
     messages.drop_reminders(booking, now=now)
-    another_time.settled(booking, now=now)
     messages.tell_everybody(
         name,
         booking=booking,
@@ -253,7 +275,8 @@ def _tell_change(booking: Booking, name: str, *, by: Actor, now: datetime, **mor
         calendar="REQUEST",
         **more,
     )
-    messages.plan_reminders(booking, now=now)
+    if messages.is_looked_forward_to(booking):
+        messages.plan_reminders(booking, now=now)
 
 
 # --- another time -------------------------------------------------------------------------------------------

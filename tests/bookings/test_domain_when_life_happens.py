@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from bookings import asking, away, holds, late, lifecycle, reshoots, stand_ins
+from bookings import another_time, asking, away, holds, late, lifecycle, reshoots, stand_ins
 from bookings.models import ArtistAsk, Booking, Refund, Resource, ResourceDay
 from bookings.refusals import NotNow, TooLate
 from bookings.statuses import AskStatus, BookingStatus, ShootStatus
@@ -147,6 +147,42 @@ def test_come_without_frees_the_chair_gives_the_price_back_and_says_when_to_come
     with pytest.raises(NotNow):
         away.come_without(booking_id=made_up.pk, add_on_id=make_up.pk, by=STAFF, now=NOW)
     assert judged() == []
+
+
+def waiting_for_an_answer(booking) -> set[str]:
+    rows = Message.objects.filter(about_id=booking.pk, status=MessageStatus.QUEUED, due_at__gt=NOW)
+    return set(rows.values_list("name", flat=True))
+
+
+def test_coming_without_answers_the_offer_of_another_time(made_up, make_up):
+    away.offer_change(booking_id=made_up.pk, reason="Ana is ill.", by=STAFF, now=NOW)
+    away.come_without(booking_id=made_up.pk, add_on_id=make_up.pk, by=STAFF, now=NOW)
+    made_up.refresh_from_db()
+    assert made_up.free_change_since is None
+    assert waiting_for_an_answer(made_up).isdisjoint(another_time.OFFER_MAILS)
+    assert "booking_reminder" in waiting_for_an_answer(made_up)
+    assert (
+        "The other time we asked you for is not needed any more." in mails("booking_without").get().body_text
+    )
+    late_for_policy = made_up.starts_at - HOUR
+    assert lifecycle.refund_preview(booking=made_up, now=late_for_policy).amount == 0
+    assert judged() == []
+
+
+def test_an_offer_stays_where_something_else_stands_against_the_time(place, made_up, make_up):
+    away.move_day(location=place, on=TUESDAY, reason="Flood", closes=True, by=STAFF, now=NOW)
+    away.come_without(booking_id=made_up.pk, add_on_id=make_up.pk, by=STAFF, now=NOW)
+    made_up.refresh_from_db()
+    assert made_up.free_change_since == NOW
+    assert waiting_for_an_answer(made_up) == set(another_time.OFFER_MAILS)
+    assert "not needed any more" not in mails("booking_without").get().body_text
+
+
+def test_who_comes_without_and_may_not_move_any_more_is_asked_to_write(made_up, make_up):
+    soon = TEN - 3 * HOUR
+    away.offer_change(booking_id=made_up.pk, by=STAFF, now=soon)
+    away.come_without(booking_id=made_up.pk, add_on_id=make_up.pk, by=STAFF, now=soon)
+    assert "please ask us on the page of your booking" in mails("booking_without").get().body_text
 
 
 # --- another time -------------------------------------------------------------------------------------------
