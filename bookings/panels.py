@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -26,6 +27,7 @@ LANDINGS["mine"] = "mine"
 LANDINGS["ask"] = "artist_ask"
 BOOKED = "booking__location"
 DAY = FRONT | {Role.ARTIST}
+_known: WeakKeyDictionary[HttpRequest, tuple[list[Shoot], list[Shoot]]] = WeakKeyDictionary()
 
 ABOUT["bookings.booking"] = lambda here: Booking.objects.filter(location__in=here).values("pk")
 
@@ -49,8 +51,7 @@ def _sessions(request: HttpRequest, now: datetime) -> tuple[list[Shoot], list[Sh
     """Today's sessions and those of the next four days that this person sees, asked for once per request."""
     from bookings.staff_views import shoots_of_day
 
-    known: tuple[list[Shoot], list[Shoot]] | None = getattr(request, "_sessions", None)
-    if known is not None:
+    if (known := _known.get(request)) is not None:
         return known
     today: list[Shoot] = []
     later: list[Shoot] = []
@@ -59,7 +60,7 @@ def _sessions(request: HttpRequest, now: datetime) -> tuple[list[Shoot], list[Sh
         zone = ZoneInfo(shoot.booking.location.zone)
         is_today = shoot.booking.starts_at.astimezone(zone).date() == now.astimezone(zone).date()
         (today if is_today else later).append(shoot)
-    request._sessions = today, later  # type: ignore[attr-defined]
+    _known[request] = today, later
     return today, later
 
 
