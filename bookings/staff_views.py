@@ -146,7 +146,6 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "gaps": away.gaps_of(found) if found.status == BookingStatus.CONFIRMED else [],
         "is_asked_for_another_time": another_time.is_open(found),
         "refund": lifecycle.refund_preview(booking=found, now=now),
-        "refund_whole": lifecycle.refund_preview(booking=found, now=now, full_refund=True),
         "payment_form": PaymentForm(
             initial={"amount": balance.due, "form_token": uuid.uuid4()}, currency=found.currency
         ),

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client as Browser
 from django.utils import timezone
 
-from bookings import charges, invoices, payments, policy, shares, vouchers
+from bookings import charges, invoices, lifecycle, payments, policy, shares, vouchers
 from bookings.models import BookingExtra, DiscountCode, Invoice, Refund, Shoot, TaxRate, Voucher
 from bookings.statuses import BookingStatus, RefundStatus
 from studio import credentials
@@ -350,3 +350,21 @@ def test_waiving_the_fee_of_a_no_show_is_asked_again_too(place, now, desk) -> No
     assert not Refund.objects.exists()
     desk.post(f"{url}cancel", typed)
     assert Refund.objects.get().amount == 18000
+
+
+# --- cancelling ---------------------------------------------------------------------------------------------
+
+
+def test_the_desk_computes_what_goes_back_once(place, now, desk, monkeypatch) -> None:
+    booking = book(place, now, is_paid=True, starts_at=now + timedelta(hours=60))
+    asked, preview = [], lifecycle.refund_preview
+
+    def counted(**given):
+        asked.append(given)
+        return preview(**given)
+
+    monkeypatch.setattr(lifecycle, "refund_preview", counted)
+    page = desk.get(f"/desk/bookings/{booking.public_id}/").text
+    assert len(asked) == 1
+    assert 'name="shown_studio" value="18000"' in page and 'name="shown_client" value="9000"' in page
+    assert "everything goes back, $180" in page and "The client: $90 goes back" in page
