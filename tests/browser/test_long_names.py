@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from bookings import vouchers
+from bookings.models import Voucher
 from galleries import cards, codes, jobs, leaks, receiving
 from galleries.models import Card, Gallery
 from studio.actors import WORKER
@@ -135,3 +137,17 @@ def test_a_frames_name_takes_two_lines_and_opens_by_key(phone: Page, gallery: Ga
     phone.keyboard.press("Enter")
     expect(phone.locator("details.whole-name[open]")).to_have_count(1)
     assert name.evaluate("each => each.getBoundingClientRect().height") > two_lines
+
+
+def test_a_name_from_right_to_left_leaves_the_code_beside_it_in_one_piece(phone: Page, site: str) -> None:
+    voucher = vouchers.issue(
+        amount=10000, currency="USD", recipient_name="Zoë مريم", recipient_email="zoe@client.example",
+        reason="A gift", by=WORKER, now=timezone.now(),
+    )  # fmt: skip
+    Voucher.objects.filter(pk=voucher.pk).update(code="4UFJ-PV9F-SHJZ")
+    phone.goto(f"{site}{reverse('desk_vouchers')}")
+    line = phone.locator(".row-main", has_text="4UFJ-PV9F-SHJZ")
+    name, code = (line.locator(tag).first.evaluate("e => [...e.getClientRects()].map(r => [r.left, r.right])")
+                  for tag in ("strong", "small"))  # fmt: skip
+    assert len(code) == 1  # else the first digit stands before the name, and the rest after it
+    assert max(right for _left, right in name) <= code[0][0]
