@@ -112,6 +112,17 @@ def test_book_with_hair_beside_make_up_and_pay(phone: Page, kind: SessionType, s
     assert Message.objects.filter(name="booking_confirmed").count() == 1
 
 
+def test_on_a_wide_screen_the_price_begins_beside_the_form(phone: Page, kind: SessionType) -> None:
+    phone.set_viewport_size({"width": 1440, "height": 900})
+    phone.goto("/book/signature/?week=1")
+    phone.locator("#week .slot").first.click()
+    expect(phone.get_by_role("heading", name="Almost yours")).to_be_visible()
+    tops = phone.evaluate(
+        "[...document.querySelector('.split').children].map(e => e.getBoundingClientRect().top)"
+    )
+    assert len(tops) == 2 and tops[0] == tops[1]
+
+
 def test_what_is_ticked_before_the_scripts_have_come_counts(phone: Page, kind: SessionType) -> None:
     held: list[Route] = []
     phone.route(re.compile(r"/htmx-2\.min"), lambda route: held.append(route))
