@@ -268,9 +268,9 @@ def ask(request: HttpRequest, public_id: str) -> HttpResponse:
             booking_id=found.pk, text=request.POST.get("text", ""), form_token=_token(request), by=by, now=now
         )
     except DetailsRefused as refusal:
-        messages.warning(request, refusal.sentence)
+        messages.warning(request, refusal.sentence, extra_tags="ask")
         request.session[f"asked:{public_id}"] = request.POST.get("text", "")[: thread.LONGEST + 1000]
     else:
         request.session.pop(f"asked:{public_id}", None)
-        messages.success(request, _("Sent. We answer by mail, and here."))
+        messages.success(request, _("Sent. We answer by mail, and here."), extra_tags="ask")
     return HttpResponseRedirect(reverse("booking", args=[public_id]) + "#ask")

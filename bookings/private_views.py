@@ -32,7 +32,7 @@ from bookings.models import Booking, Client, ConsentPurpose, Shoot
 from bookings.preparing import to_do
 from bookings.refusals import NotNow, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot
-from bookings.statuses import BookingStatus, CheckoutStatus, ShootStatus
+from bookings.statuses import STANDING, BookingStatus, CheckoutStatus, ShootStatus
 from bookings.stripe_gateway import GatewayError
 from bookings.tasks import reconcile
 from bookings.views import HELD_HERE, WEEK, by_day, summary_of
@@ -76,6 +76,7 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         return redirect("booking_details", public_id)
     shoot = found.shoots.select_related("sitter", "booking__session_type").order_by("pk").first()
     is_sitter = shoot is not None and shoot.sitter_id == by.id
+    typed = request.session.pop(f"sitter:{public_id}", None)
     context = {
         "booking": found,
         "forecast": promising.forecast_of(found),
@@ -91,7 +92,9 @@ def booking(request: HttpRequest, public_id: str) -> HttpResponse:
         "is_sitter": is_sitter,
         "is_asked_for_another_time": another_time.is_open(found),
         "is_payer": found.payer_id == by.id,
-        "sitter_form": _sitter_form(found, shoot),
+        "sitter_form": _sitter_form(found, shoot, typed),
+        "is_sitter_open": typed is not None,
+        "sections_told": _sections(found, shoot, is_sitter=is_sitter, now=now),
         "nerves_form": _nerves_form(shoot) if is_sitter else None,
         "nerves_chosen": [NERVES[key] for key in shoot.nerves if key in NERVES]
         if shoot and is_sitter
@@ -122,7 +125,17 @@ def _nerves_form(shoot: Shoot | None) -> NervesForm:
     return NervesForm(initial=initial)
 
 
-def _sitter_form(found: Booking, shoot: Shoot | None) -> SitterForm:
+def _sections(found: Booking, shoot: Shoot | None, *, is_sitter: bool, now: datetime) -> set[str]:
+    """Where the page answers below its top: who sent a form stays there. An answer to another section is at the top."""
+    told = {"ask"}
+    if found.status in STANDING and found.ends_at > now:
+        told |= {"sitter", "nerves"} if is_sitter else {"sitter"}
+    if found.status in STANDING and is_sitter and shoot and _consents(shoot):
+        told.add("consents")
+    return told
+
+
+def _sitter_form(found: Booking, shoot: Shoot | None, typed: dict[str, str] | None) -> SitterForm:
     person = shoot.sitter if shoot else None
     initial = {
         "name": person.name if person else "",
@@ -134,7 +147,7 @@ def _sitter_form(found: Booking, shoot: Shoot | None) -> SitterForm:
         "is_minor": shoot.sitter_is_minor if shoot else False,
         "guardian_name": shoot.guardian_name if shoot else "",
     }
-    return SitterForm(initial=initial, allows_minors=found.session_type.allows_minors)
+    return SitterForm(initial=initial | (typed or {}), allows_minors=found.session_type.allows_minors)
 
 
 def _consents(shoot: Shoot) -> list[dict[str, object]]:
@@ -292,14 +305,24 @@ def sitter(request: HttpRequest, public_id: str) -> HttpResponse:
         try:
             lifecycle.set_sitter(shoot_id=shoot.pk, by=by, now=now, **said)
         except Refused as refusal:
-            messages.warning(request, refusal.sentence)
+            messages.warning(request, refusal.sentence, extra_tags="sitter")
+            _keep_typed(request, public_id)
         else:
-            messages.success(request, _("Thank you. We know who is coming."))
+            messages.success(request, _("Thank you. We know who is coming."), extra_tags="sitter")
     else:
+        _keep_typed(request, public_id)
         messages.warning(
-            request, _("Please tell us the name and the e-mail address of the person in the picture.")
+            request,
+            _("Please tell us the name and the e-mail address of the person in the picture."),
+            extra_tags="sitter",
         )
     return HttpResponseRedirect(f"/booking/{public_id}/#sitter")
+
+
+def _keep_typed(request: HttpRequest, public_id: str) -> None:
+    """What was refused stands in the form again, once."""
+    typed = {name: request.POST.get(name, "")[:300] for name in SitterForm.base_fields}
+    request.session[f"sitter:{public_id}"] = typed
 
 
 @require_POST
@@ -309,7 +332,7 @@ def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
     found, by = open_booking(request, public_id, now=now)
     form = NervesForm(request.POST)
     if _shoot_of(found).sitter_id != by.id:
-        messages.warning(request, _("Only the person in the picture says this."))
+        messages.warning(request, _("Only the person in the picture says this."), extra_tags="nerves")
     elif form.is_valid():
         try:
             lifecycle.set_nerves(
@@ -320,12 +343,14 @@ def nerves(request: HttpRequest, public_id: str) -> HttpResponse:
                 now=now,
             )
         except Refused as refusal:
-            messages.warning(request, refusal.sentence)
+            messages.warning(request, refusal.sentence, extra_tags="nerves")
         else:
-            messages.success(request, _("Thank you. Only your photographer reads this."))
+            messages.success(request, _("Thank you. Only your photographer reads this."), extra_tags="nerves")
     else:
         messages.warning(
-            request, _("This was longer than 2,000 characters, so it was not kept. Please shorten it.")
+            request,
+            _("This was longer than 2,000 characters, so it was not kept. Please shorten it."),
+            extra_tags="nerves",
         )
     return HttpResponseRedirect(f"/booking/{public_id}/#nerves")
 
@@ -345,9 +370,9 @@ def consents(request: HttpRequest, public_id: str) -> HttpResponse:
                         shoot_id=shoot.pk, purpose=purpose, is_given=wanted, by=by, now=now
                     )
     except Refused as refusal:
-        messages.warning(request, refusal.sentence)
+        messages.warning(request, refusal.sentence, extra_tags="consents")
     else:
-        messages.success(request, _("Saved. You can change this at any time."))
+        messages.success(request, _("Saved. You can change this at any time."), extra_tags="consents")
     return HttpResponseRedirect(f"/booking/{public_id}/#consents")
 
 

@@ -158,6 +158,31 @@ def test_who_did_not_come_is_promised_no_pictures_and_asked_no_consent(booked: B
     assert "May we show your pictures?" not in html and "if you choose with us in the studio" not in html
 
 
+def test_an_answer_stands_where_the_form_was_sent_with_what_was_typed(booked: Booking) -> None:
+    payer = opened(booked, booked.payer)
+    typed = {"name": "Lily Lind", "email": "lily@client.example", "called": "Lil", "is_minor": "on"}
+    html = payer.post(reverse("booking_sitter", args=[booked.public_id]), typed, follow=True).text
+    assert html.count("a guardian has to be named") == 1
+    section = html[html.index('id="sitter"') :]
+    section = section[: section.index("</section>")]
+    assert "a guardian has to be named" in section and '<details class="more" open>' in section
+    assert 'value="lily@client.example"' in section and 'value="Lil"' in section and "checked" in section
+    again = payer.get(reverse("booking", args=[booked.public_id])).text
+    assert "lily@client.example" not in again and "sam@client.example" in again
+
+    payer.post(reverse("booking_sitter", args=[booked.public_id]), typed | {"guardian_name": "Pat Parent"})
+    assert (
+        "of somebody under 18 are shown nowhere"
+        in payer.get(reverse("booking", args=[booked.public_id])).text
+    )
+    sitter = opened(booked, sitter_of(booked))
+    lifecycle.cancel(booking_id=booked.pk, by=STAFF, now=timezone.now(), reason="Flu", full_refund=True)
+    told = sitter.post(
+        reverse("booking_nerves", args=[booked.public_id]), {"words": "my nose"}, follow=True
+    ).text
+    assert 'class="notice' in told[: told.index("<h1>")]  # the section is gone: what is told is not
+
+
 def test_a_nul_is_turned_away_everywhere(client: Browser) -> None:
     sign_in(client, factories.user(Role.PHOTOGRAPHER))
     assert client.get(reverse("desk_bookings"), {"q": "a\x00b"}).status_code == 400
