@@ -33,6 +33,7 @@ CPU_SECONDS = 6.0
 WALL_SECONDS = 15.0
 MEMORY_BYTES = 800_000_000
 EARLIEST = 1970
+FIRST_YEAR = 1600  # birthdays without a year are of 1604 in some calendars
 SLOW_RULES = {"YEARLY", "MONTHLY", "WEEKLY", "DAILY"}  # nobody is busy every second for ever
 LONGEST_MONTH = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}  # else 31
 DAMAGED = _("This calendar is damaged.")
@@ -196,17 +197,20 @@ def _occurrences(
             if (span := _span(event, local)) and span[0] < until_at and from_at < span[1]:
                 yield span
         return
-    for event in series:
-        _check_rule(event)
+    if all(_is_free(event) for event in series):
+        return
+    lasts = next((event["DURATION"].dt for event in series if "DURATION" in event), None)
     part = Calendar()
     for event in series:
+        _check_rule(event)
+        _mend_until(event)
         part.add_component(event)
     query = recurring_ical_events.of(part)
     begins, count = from_at, 0
     for days in WINDOWS:
         until = min(until_at, from_at + days * DAY)
         for event in query.between(begins, until) if begins < until else ():
-            if span := _span(event, local):
+            if span := _span(event, local, lasts=lasts):
                 count += 1
                 if count > room:
                     raise Unreadable(TOO_MANY, count=MOST_TIMES)
@@ -215,10 +219,12 @@ def _occurrences(
 
 
 def _check_rule(event: Any) -> None:
-    """Raises ValueError for a rule that repeats within a day, or since before there were computers."""
-    rules = event.get("RRULE")
-    for rule in rules if isinstance(rules, list) else [rules] if rules else []:
+    """Raises ValueError for a rule that repeats within a day, or more than once a year since before there were
+    computers."""
+    every: set[str] = set()
+    for rule in _rules(event):
         often = {str(name).upper() for name in rule.get("FREQ", [])}
+        every |= often
         if not often <= SLOW_RULES or any(
             len(rule.get(part, [])) > 1 for part in ("BYSECOND", "BYMINUTE", "BYHOUR")
         ):
@@ -229,27 +235,61 @@ def _check_rule(event: Any) -> None:
         longest = max((LONGEST_MONTH.get(month, 31) for month in months), default=31)
         if days and min(map(abs, days)) > longest:
             raise ValueError("is on a date that does not exist")
-    if event.get("RRULE") and event["DTSTART"].dt.year < EARLIEST:
+    if every and event["DTSTART"].dt.year < (FIRST_YEAR if every == {"YEARLY"} else EARLIEST):
         raise ValueError("repeats since too long ago")
 
 
-def _span(event: Any, local: ZoneInfo) -> Span | None:
-    """When one event keeps somebody busy; None when it does not."""
-    if str(event.get("STATUS", "")).upper() == "CANCELLED":
-        return None
-    if str(event.get("TRANSP", "")).upper() == "TRANSPARENT":
-        return None
-    if str(event.get("X-MICROSOFT-CDO-BUSYSTATUS", "")).upper() == "FREE":
+def _rules(event: Any) -> list[Any]:
+    rules = event.get("RRULE")
+    return rules if isinstance(rules, list) else [rules] if rules else []
+
+
+def _mend_until(event: Any) -> None:
+    """An end of a series without a zone is one of its own clock, and a date is all of that day: calendars write both,
+    and the last time must not be lost. (RFC 5545 wants UTC, and libraries read it as such.)"""
+    begins = event["DTSTART"].dt
+    for rule in _rules(event):
+        until = rule.get("UNTIL", [None])[0]
+        if not isinstance(begins, datetime) or until is None or getattr(until, "tzinfo", None) is not None:
+            continue
+        if not isinstance(until, datetime):
+            until = datetime.combine(until, time.max)
+        rule["UNTIL"] = [until.replace(tzinfo=begins.tzinfo).astimezone(UTC) if begins.tzinfo else until]
+
+
+def _is_free(event: Any) -> bool:
+    """Whether an event keeps nobody busy, whenever it is."""
+    return (
+        str(event.get("STATUS", "")).upper() == "CANCELLED"
+        or str(event.get("TRANSP", "")).upper() == "TRANSPARENT"
+        or str(event.get("X-MICROSOFT-CDO-BUSYSTATUS", "")).upper() == "FREE"
+    )
+
+
+def _span(event: Any, local: ZoneInfo, *, lasts: timedelta | None = None) -> Span | None:
+    """When one event keeps somebody busy; None when it does not. `lasts` is the DURATION of the series it was expanded
+    from: the expansion has added it on the wall clock."""
+    if _is_free(event):
         return None
     begins = event["DTSTART"].dt
-    if "DTEND" in event:
-        ends = event["DTEND"].dt
-    elif "DURATION" in event:
-        ends = begins + event["DURATION"].dt
+    if "DTEND" in event and not _is_longer_by(lasts, begins, event["DTEND"].dt):
+        ends = _instant(event["DTEND"].dt, local)
+    elif "DTEND" in event or "DURATION" in event:
+        # Days are those of the wall clock, hours are elapsed ones (RFC 5545, 3.3.6).
+        length: timedelta = lasts if lasts and "DTEND" in event else event["DURATION"].dt
+        days = timedelta(days=length.days)
+        ends = _instant(begins + days, local) + (length - days)
     else:
-        ends = begins + DAY if not isinstance(begins, datetime) else begins
-    span = _instant(begins, local), _instant(ends, local)
+        ends = _instant(begins + DAY if not isinstance(begins, datetime) else begins, local)
+    span = _instant(begins, local), ends
     return span if span[0] < span[1] else None
+
+
+def _is_longer_by(lasts: timedelta | None, begins: date, ends: date) -> bool:
+    """Whether two times of one clock are that far apart on it."""
+    if lasts is None or not isinstance(begins, datetime) or not isinstance(ends, datetime):
+        return False
+    return begins.tzinfo == ends.tzinfo and ends - begins == lasts
 
 
 def _instant(at: date | datetime, local: ZoneInfo) -> datetime:

@@ -44,7 +44,8 @@ def fetcher() -> Fetcher:
 
 
 def follow(*, resource_id: int, url: str, by: Actor, now: datetime) -> BusyFeed:
-    """Read a calendar from now on; `webcal:` means https. Raises NotNow for an address that is not read."""
+    """Read a calendar from now on; `webcal:` means https. What another address said counts until this one is read for
+    the first time: a wrong one must not free somebody's time. Raises NotNow for an address that is not read."""
     url = url.strip()
     if url.lower().startswith("webcal://"):
         url = "https://" + url[len("webcal://") :]
@@ -58,7 +59,6 @@ def follow(*, resource_id: int, url: str, by: Actor, now: datetime) -> BusyFeed:
             resource_id=resource_id, defaults={"url": url, "next_fetch_at": now}
         )
         if not is_new and feed.url != url:
-            Busy.objects.filter(resource=resource_id, source=SOURCE).delete()
             feed.url, feed.fetched_at, feed.failures, feed.last_error = url, None, 0, ""
         feed.next_fetch_at = now
         feed.save()

@@ -271,6 +271,42 @@ def test_a_series_with_exceptions_and_without_end_is_cut_to_the_window():
     ]
 
 
+def test_hours_of_a_duration_are_elapsed_ones_and_its_days_those_of_the_wall():
+    """A night in which the clocks of Chicago go forward: the shift ends an hour later on them, the day does not."""
+    march = {"days": 3, "from_at": datetime(2027, 3, 13, 6, tzinfo=UTC)}
+    begins = "DTSTART;TZID=America/Chicago:20270313T220000"
+
+    def ends(*lines):
+        body = file_of("\n".join([begins, *lines]))
+        until = march["from_at"] + march["days"] * DAY
+        found = busy_times(body, zone="America/Chicago", from_at=march["from_at"], until_at=until)
+        return [end for _begin, end in found.spans]
+
+    eight = datetime(2027, 3, 14, 13, tzinfo=UTC)  # on the wall
+    assert ends("DTEND;TZID=America/Chicago:20270314T080000") == [eight]
+    assert ends("DURATION:PT10H") == [eight + HOUR]
+    assert ends("DURATION:PT10H", "RRULE:FREQ=DAILY;COUNT=1") == [eight + HOUR]
+    assert ends("DURATION:P1D") == [eight + 14 * HOUR]
+    assert ends("DTEND;TZID=America/Chicago:20270314T080000", "RRULE:FREQ=DAILY;COUNT=1") == [eight]
+
+
+@pytest.mark.parametrize("until", ["20261125", "20261125T100000", "20261125T160000Z"])
+def test_the_last_time_of_a_series_counts_however_its_end_is_written(until):
+    clock = "TZID=America/Chicago"
+    series = f"DTSTART;{clock}:20261123T100000\nDTEND;{clock}:20261123T110000\nRRULE:FREQ=DAILY;UNTIL={until}"
+    assert spans(series) == [(at(day, 16), at(day, 17)) for day in (23, 24, 25)]
+    if not until.endswith("Z"):
+        floating = "DTSTART:20261123T100000\nDTEND:20261123T110000"
+        assert len(spans(f"{floating}\nRRULE:FREQ=DAILY;UNTIL={until}")) == 3
+
+
+def test_birthdays_are_read_and_what_is_free_is_not_counted_as_unreadable():
+    birthday = "DTSTART;VALUE=DATE:16041124\nRRULE:FREQ=YEARLY"
+    assert spans(birthday) == [(at(24, 6), at(25, 6))]
+    found = read(file_of(f"{birthday}\nTRANSP:TRANSPARENT", "DTSTART:19000101T000000Z\nRRULE:FREQ=DAILY"))
+    assert (found.spans, found.skipped) == ((), 1)
+
+
 def test_overlapping_times_become_one_and_seconds_round_outwards():
     one = "DTSTART:20261124T160030Z\nDTEND:20261124T170030Z"
     other = "DTSTART:20261124T165500Z\nDTEND:20261124T173000Z"
@@ -574,6 +610,28 @@ def test_an_address_changed_while_it_is_read_is_not_overwritten(crew):
     calendar_feeds.fetch_next(now=NOW, by=Slow(file_of("DTSTART:20261124T160000Z\nDTEND:20261124T170000Z")))
     feed.refresh_from_db()
     assert (feed.fetched_at, Busy.objects.count()) == (None, 0)
+
+
+def test_another_address_frees_nobody_before_it_is_read(client, crew):
+    """A letter is missing in the new one."""
+    ana, now = crew["photographer"], timezone.now().replace(microsecond=0)
+    busy = (now + 5 * DAY).replace(second=0)
+
+    def read_from(name, answer):
+        url = f"https://calendar.example/{name}.ics"
+        calendar_feeds.follow(resource_id=ana.pk, url=url, by=STAFF, now=now)
+        calendar_feeds.fetch_next(now=now, by=Given(answer))
+        return list(Busy.objects.values_list("starts_at", flat=True))
+
+    def event(begins):
+        return file_of(f"DTSTART:{begins:%Y%m%dT%H%M%SZ}\nDURATION:PT1H")
+
+    assert read_from("me", event(busy)) == [busy]
+    assert read_from("m", "The other side answered 404.") == [busy]
+    sign_in(client, factories.user())
+    page = client.get(reverse("desk_person", args=[ana.public_id])).content.decode()
+    assert "The busy times of the address before count until then." in page
+    assert read_from("other", event(busy + DAY)) == [busy + DAY]
 
 
 def test_addresses_are_looked_at_when_typed_and_forgetting_frees(crew):
