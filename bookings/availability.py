@@ -158,7 +158,8 @@ class Enquiry:
 
     def slot(self) -> Slot | None:
         """The Slot that starts then, if it is open at this moment."""
-        found = open_slots(filled(self.cast, self.day(), now=self.now, ignoring=self.ignoring))
+        board = filled(self.cast, self.day(), now=self.now, ignoring=self.ignoring)
+        found = open_slots(_present_first(board, self.starts_at) if board.ignores_hours else board)
         return next((slot for slot in found if slot.starts_at == self.starts_at), None)
 
     def outside_hours(
@@ -230,6 +231,23 @@ def enquire(
 def full_sentence() -> str:
     """What a client reads about a day that has reached its cap."""
     return _("That day is fully booked for this session.")
+
+
+def _present_first(board: Board, starts_at: datetime) -> Board:
+    """Where hours are set aside, whoever works at that time comes first, then who could be asked to, and last of all
+    who is away on that date."""
+    by_hours = replace(board, ignores_hours=False)
+    line = line_of(by_hours)
+    opening, begins = opening_of(by_hours, line), line.floor(starts_at)
+    today = line.bits([(line.midnight(board.first_on), line.midnight(board.first_on + DAY))])
+
+    def order(calendar: Calendar) -> tuple[bool, bool, bool]:
+        works = works_of(by_hours, calendar, line, opening)
+        is_at_work = bool(runs(works, board.chain.minutes) >> begins & 1)
+        is_away = board.first_on in calendar.days and not calendar.days[board.first_on]
+        return not is_at_work, is_away, not works & today
+
+    return replace(board, calendars=sorted(board.calendars, key=order))
 
 
 # --- the cast -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Placing a hold: everything is computed again on the server, and nothing is stored when it is refused."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import uuid4
 
 import pytest
@@ -203,6 +203,25 @@ def test_staff_need_no_notice_and_with_a_reason_no_hours_but_never_a_taken_resou
         hold(kind, place, at(20, 30), by=STAFF, override_reason="And another")
     with pytest.raises(holds.NotOffered):
         hold(kind, place, at(21, 30), override_reason="a client cannot say this")
+
+
+def test_outside_the_hours_whoever_is_there_comes_before_whoever_is_away(kind, place, crew):
+    """Ana stands first in the studio's order. She is away; one works that day, another until late."""
+    ana = crew["photographer"]
+    ResourceDay.objects.create(resource=ana, on=TUESDAY)
+    asked = {"starts_at": at(19), "override_reason": "The board flies out tonight", "by": STAFF}
+
+    def photographer():
+        held = hold(kind, place, **asked)
+        found = held.claims.get(resource__skills__slug="photographer").resource
+        holds.release(booking_id=held.pk, by=STAFF, now=NOW)
+        return found
+
+    assert photographer() == ana  # who else
+    theo = factories.resource("photographer", at=place, name="Theo")
+    assert photographer() == theo
+    zoe = factories.resource("photographer", at=place, name="Zoe", hours=(time(9), time(22)))
+    assert photographer() == zoe
 
 
 def test_a_lapsed_hold_gives_way_to_the_next_client_without_a_sweep(kind, place):
