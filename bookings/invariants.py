@@ -62,11 +62,13 @@ def claims_that_do_not_belong(now: datetime) -> Iterator[str]:
 
 @invariant("I1", "A time that is offered to the waiting list is held for one place")
 def offers_that_hold_nothing(now: datetime) -> Iterator[str]:
-    """A standing offer has a held booking (or one that ended within the last sweeps) and a place that waits for it."""
+    """A standing offer has a held booking, one that waits for the studio's yes (or one that ended within the last
+    sweeps), and a place that waits for it."""
     ended = Q(booking__expired_at__gt=now - SETTLING) | Q(booking__cancelled_at__gt=now - SETTLING)
-    ended |= Q(booking__confirmed_at__gt=now - SETTLING) | Q(booking__requested_at__gt=now - SETTLING)
+    ended |= Q(booking__confirmed_at__gt=now - SETTLING)
     standing = WaitingOffer.objects.filter(status__in=[OfferStatus.OPEN, OfferStatus.TAKEN])
-    loose = standing.exclude(booking__status=BookingStatus.HELD).exclude(ended)
+    undecided = [BookingStatus.HELD, BookingStatus.REQUESTED]
+    loose = standing.exclude(booking__status__in=undecided).exclude(ended)
     for pk in loose.values_list("pk", flat=True)[:100]:
         yield f"waiting offer {pk} stands and its booking is not held"
     for pk in standing.exclude(place__status=WaitingStatus.OFFERED).values_list("pk", flat=True)[:100]:

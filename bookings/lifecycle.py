@@ -25,7 +25,7 @@ from studio import credentials, outbox
 from studio.actors import WORKER, Actor, ActorKind
 from studio.currencies import rounded_up
 from studio.happenings import tell
-from studio.models import Closure, Location, Message, OpeningHours
+from studio.models import Closure, Location, Message, OpeningHours, StatusChange
 from studio.templatetags.studio_tags import local, money
 from studio.transitions import move
 
@@ -54,8 +54,9 @@ def confirm(*, booking_id: int, by: Actor, now: datetime, override_reason: str =
     """Make a held (or requested) booking stand. False if it did already.
 
     Where the studio confirms by hand, a client's booking becomes a request that keeps its claims until its deadline;
-    staff confirm it with the same verb. If meanwhile the studio closes at that time, or somebody of it is away, they
-    say why they take it all the same (`override_reason`, on record as that of any booking outside the hours).
+    staff confirm it with the same verb, and what they booked themselves needs no second yes. If meanwhile the studio
+    closes at that time, or somebody of it is away, they say why they take it all the same (`override_reason`, on record
+    as that of any booking outside the hours).
     Raises NotNow without a Payer, NoLongerStands, MoveRefused when it is over.
     """
     with transaction.atomic():
@@ -67,8 +68,8 @@ def confirm(*, booking_id: int, by: Actor, now: datetime, override_reason: str =
             return False
         if (
             booking.session_type.is_confirmed_by_staff
-            and not is_staff
             and booking.status == BookingStatus.HELD
+            and not (is_staff or was_booked_by_staff(booking))
         ):
             ask_studio(booking, by=by, now=now)
             return True
@@ -91,6 +92,13 @@ def confirm(*, booking_id: int, by: Actor, now: datetime, override_reason: str =
         requesting.stop_waiting(moved, now=now)
         after_confirming(moved, message="booking_confirmed", by=by, now=now)
         return True
+
+
+def was_booked_by_staff(booking: Booking) -> bool:
+    """Whether the studio chose the time itself, as for somebody on the phone who pays by a link."""
+    return StatusChange.objects.filter(
+        model=booking._meta.label_lower, object_id=booking.pk, before="", actor_kind=ActorKind.USER
+    ).exists()
 
 
 def _reason_to_stand(booking: Booking, override_reason: str, *, now: datetime) -> str:

@@ -231,7 +231,7 @@ def _reseat(booking: Booking, *, now: datetime) -> bool:
     holds.expire_due(now=now, resource_ids=cast.resource_ids)
     leeway = Leeway.OVERRIDE if booking.override_reason else Leeway.STAFF
     slot = availability.slot_at(cast, booking.starts_at, now=now, leeway=leeway)
-    is_by_staff = _was_booked_by_staff(booking)
+    is_by_staff = lifecycle.was_booked_by_staff(booking)
     if slot is None or not (is_by_staff or has_room_on(cast, booking.starts_at, now=now)):
         return False
     if not codes.take_again(booking, now=now):
@@ -250,12 +250,6 @@ def _reseat(booking: Booking, *, now: datetime) -> bool:
         move(Booking, booking.pk, "reseat", by=STRIPE, now=now)
     move_where(Shoot.objects.filter(booking=booking), "replan", by=STRIPE, now=now)
     return True
-
-
-def _was_booked_by_staff(booking: Booking) -> bool:
-    return StatusChange.objects.filter(
-        model=booking._meta.label_lower, object_id=booking.pk, before="", actor_kind=ActorKind.USER
-    ).exists()
 
 
 def _give_back_late(booking: Booking, payment: Payment, *, now: datetime, has_closed: bool = False) -> None:

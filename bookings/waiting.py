@@ -25,7 +25,7 @@ from bookings.people import known_client, known_zone, read_person
 from bookings.policy import HOLD
 from bookings.refusals import DetailsRefused, HoldOver, NotNow, NotOffered, SlotTaken
 from bookings.seating import Slot
-from bookings.statuses import STANDING, BookingStatus, OfferStatus, WaitingStatus
+from bookings.statuses import BookingStatus, OfferStatus, WaitingStatus
 from studio import credentials, outbox
 from studio.actors import WORKER, Actor
 from studio.models import Location
@@ -39,6 +39,7 @@ LONGEST_WAIT = timedelta(days=180)
 SILENT_OFFERS = 3  # as many unanswered offers in a row end a place: an absent person must not stop the line
 LIVE = (WaitingStatus.WAITING, WaitingStatus.OFFERED)
 STANDING_OFFER = (OfferStatus.OPEN, OfferStatus.TAKEN)
+UNDECIDED = (BookingStatus.HELD, BookingStatus.REQUESTED)
 
 
 # --- joining and leaving ------------------------------------------------------------------------------------
@@ -317,9 +318,10 @@ def _end_offer(offer: WaitingOffer, verb: str, *, by: Actor, now: datetime) -> N
 def lapse_due(*, now: datetime) -> int:
     """Settle every offer whose hold has ended: lapsed, given back, or booked. Returns how many.
 
-    The holds themselves are expired by `holds.expire_due`; what became of the booking decides.
+    The holds themselves are expired by `holds.expire_due`; what became of the booking decides. One that waits for the
+    studio's yes is not decided: if it is a no, the place must still be there.
     """
-    ended = WaitingOffer.objects.filter(status__in=STANDING_OFFER).exclude(booking__status=BookingStatus.HELD)
+    ended = WaitingOffer.objects.filter(status__in=STANDING_OFFER).exclude(booking__status__in=UNDECIDED)
     settled = 0
     for pk, booking_id in list(ended.order_by("pk").values_list("pk", "booking")):
         with transaction.atomic():
@@ -336,7 +338,9 @@ def lapse_due(*, now: datetime) -> int:
 def _settle(offer: WaitingOffer, booking: Booking, *, now: datetime) -> bool:
     if offer.status not in STANDING_OFFER:
         return False
-    if booking.status in STANDING:
+    if booking.status in UNDECIDED:
+        return False
+    if booking.status == BookingStatus.CONFIRMED:
         move(WaitingPlace, offer.place_id, "book", by=WORKER, now=now)
         move(WaitingOffer, offer.pk, "book", by=WORKER, now=now)
         return True

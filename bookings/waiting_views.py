@@ -15,7 +15,7 @@ from bookings import places, waiting
 from bookings.forms import ChoiceOfTime, WaitForm
 from bookings.models import AddOn, SessionType, WaitingOffer, WaitingPlace
 from bookings.refusals import DetailsRefused, Refused
-from bookings.statuses import OfferStatus, WaitingStatus
+from bookings.statuses import BookingStatus, OfferStatus, WaitingStatus
 from bookings.views import GUEST, HELD_HERE, WEEK
 from studio import credentials, throttles
 from studio.access import staff
@@ -102,13 +102,15 @@ def place(request: HttpRequest, public_id: str) -> HttpResponse:
     except Http404:
         return dead_link(request, scope="waiting", target=public_id)
     is_live = found.status in (WaitingStatus.WAITING, WaitingStatus.OFFERED)
+    last_offer = found.offers.select_related("booking").order_by("-pk").first()
     context = {
         "place": found,
         "offer": _offer(found, now=now),
         "is_live": is_live,
         "zone": ZoneInfo(found.location.zone),
         "add_ons": AddOn.objects.filter(pk__in=waiting.add_ons_of(found)),
-        "last_offer": found.offers.order_by("-pk").first(),
+        "last_offer": last_offer,
+        "is_asked": last_offer is not None and last_offer.booking.status == BookingStatus.REQUESTED,
     }
     return render(request, "bookings/waiting_place.html", context)
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -9,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 from icalendar import Calendar
 
-from bookings import ics, lifecycle, requesting, tasks
+from bookings import by_phone, ics, lifecycle, requesting, tasks
 from bookings.ledger import balance
 from bookings.models import Booking, Claim, Refund, Resource, ResourceDay, ResourceKind, Shoot
 from bookings.refusals import NoLongerStands, NotNow
@@ -195,6 +196,24 @@ def test_a_booking_that_needs_no_yes_begins_at_the_first_revision(held, kind):
     lifecycle.confirm(booking_id=held.pk, by=GUEST, now=NOW)
     event, _method = entry(Message.objects.get(name="booking_confirmed"))
     assert (event["status"], event["sequence"]) == ("CONFIRMED", 0)
+
+
+def test_what_the_studio_booked_by_phone_needs_no_second_yes(kind, place):
+    """The client pays by the link a while later: the time was the studio's own choice."""
+    booked = by_phone.book(
+        session_type_id=kind.pk,
+        location_id=place.pk,
+        add_ons={},
+        starts_at=TEN,
+        form_token=uuid4(),
+        caller=by_phone.Caller("Robin Sample", "robin@client.example"),
+        paying="link",
+        by=STAFF,
+        now=NOW,
+    )
+    lifecycle.confirm(booking_id=booked.pk, by=Actor(ActorKind.STRIPE, None, "Stripe"), now=NOW)
+    booked.refresh_from_db()
+    assert booked.status == BookingStatus.CONFIRMED
 
 
 def test_a_request_that_is_moved_is_a_request_still(asked):

@@ -4,12 +4,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
+from django.utils import timezone
 
 from bookings import checkout, holds, lifecycle, waiting
 from bookings.invariants import offers_that_hold_nothing
 from bookings.models import Booking, Claim, WaitingOffer, WaitingPlace
 from bookings.refusals import DetailsRefused, HoldOver, NotOffered
 from bookings.statuses import BookingStatus, OfferStatus, WaitingStatus
+from studio import credentials
 from studio.actors import Actor, ActorKind
 from studio.models import Message
 from tests import factories
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.django_db
 GUEST = Actor(ActorKind.CLIENT)
 TUESDAY = date(2026, 11, 24)
 NOON = datetime(2026, 11, 16, 18, tzinfo=UTC)  # Monday 12:00 in Chicago
+HOUR = timedelta(hours=1)
 
 
 def at(hour, minute=0, on=TUESDAY):
@@ -155,6 +159,44 @@ def test_taking_goes_on_as_an_ordinary_booking_and_ends_the_wait(kind, place):
     offer.refresh_from_db()
     assert (waits.status, offer.status) == (WaitingStatus.BOOKED, OfferStatus.BOOKED)
     assert Message.objects.filter(name="waiting_booked").count() == 0
+
+
+def taken_and_asked(kind, place):
+    """Where the studio says yes by hand: a place whose offered time is asked for."""
+    kind.is_confirmed_by_staff = True
+    kind.save()
+    waits = join(kind, place)
+    waiting.offer_due(now=NOON)
+    booking = waiting.take(offer_id=WaitingOffer.objects.get().pk, by=GUEST, now=NOON)
+    details = {"name": "Ada", "email": "ada@client.example", "policy_accepted": True}
+    checkout.take_details(booking_id=booking.pk, **details, by=GUEST, now=NOON)
+    checkout.confirm_at_studio(booking_id=booking.pk, by=GUEST, now=NOON)
+    booking.refresh_from_db()
+    assert booking.status == BookingStatus.REQUESTED
+    return waits, booking
+
+
+@pytest.mark.parametrize(
+    ("answer", "place_is", "offer_is"),
+    [
+        (lifecycle.confirm, WaitingStatus.BOOKED, OfferStatus.BOOKED),
+        (lifecycle.decline, WaitingStatus.WAITING, OfferStatus.LAPSED),
+    ],
+)
+def test_a_place_outlives_a_request_that_is_declined(kind, place, client, answer, place_is, offer_is):
+    waits, booking = taken_and_asked(kind, place)
+    waiting.sweep(now=NOON + HOUR)
+    waits.refresh_from_db()
+    assert waits.status == WaitingStatus.OFFERED
+    assert list(offers_that_hold_nothing(NOON + 24 * HOUR)) == []
+    link = credentials.grant(scope="waiting", target=waits.public_id, now=timezone.now()).url
+    page = client.get(link.removeprefix(settings.SITE_URL), follow=True).content.decode()
+    assert "your place on the list is still yours" in page
+    answer(booking_id=booking.pk, by=Actor(ActorKind.USER, 1, "Owner"), now=NOON + HOUR)
+    waiting.lapse_due(now=NOON + HOUR)
+    waits.refresh_from_db()
+    assert (waits.status, WaitingOffer.objects.get().status) == (place_is, offer_is)
+    assert list(offers_that_hold_nothing(NOON + 24 * HOUR)) == []
 
 
 def test_a_lapsed_offer_cannot_be_taken(kind, place):
