@@ -206,7 +206,8 @@ PERSON: dict[str, Any] = {
 
 
 def messages_about(client: Client) -> "QuerySet[Message]":
-    """What was written to somebody, or to others about what they booked; and the call sheets of those days."""
+    """What was written to somebody, or to others about what they booked; the call sheets of those days, and the lists
+    of who has not answered."""
     about = Q(client_id=client.pk)
     for name, rows in (
         ("bookings.booking", bookings_of(client)),
@@ -215,11 +216,12 @@ def messages_about(client: Client) -> "QuerySet[Message]":
         ("bookings.client", Client.objects.filter(pk=client.pk)),
     ):
         about |= Q(about_model=name, about_id__in=rows.values("pk"))
-    for location_id, zone, starts_at in bookings_of(client).values_list(
-        "location", "location__zone", "starts_at"
+    for location_id, zone, starts_at, public_id in bookings_of(client).values_list(
+        "location", "location__zone", "starts_at", "public_id"
     ):
         day = starts_at.astimezone(ZoneInfo(zone)).date()
         about |= Q(name="call_sheet", once__endswith=f":{location_id}:{day}")
+        about |= Q(name="desk_offer_waits", body_text__contains=f"/{public_id}/")  # each with its page
     return Message.objects.filter(about)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from bookings import (
+    another_time,
     asking,
     balances,
     calendar_feeds,
@@ -83,6 +84,7 @@ STEPS: tuple[Callable[..., object], ...] = (
     checkout.close_pages,
     call_sheets.send_due,
     balances.ask_for_balances,
+    another_time.tell_studio,
     vouchers.lapse_unpaid,
 )
 

@@ -8,7 +8,8 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
 
-from bookings import another_time, away, balances, lifecycle, messages
+from bookings import another_time, away, balances, forgetting, lifecycle, messages
+from bookings.models import Booking
 from bookings.refusals import NotNow
 from bookings.statuses import BookingStatus, ShootStatus
 from studio import credentials
@@ -53,8 +54,10 @@ def queued(booking):
 def test_a_silent_client_is_reminded_and_the_studio_told_two_days_before(booked):
     offer(booked)
     assert waiting(booked, "booking_time_waits") == [NOON + DAY, NOON + 3 * DAY, TEN - DAY]
-    assert waiting(booked, "desk_offer_waits") == [TEN - 2 * DAY]
-    assert queued(booked) == {"booking_time_waits", "desk_offer_waits"}
+    assert queued(booked) == {"booking_time_waits"}
+    assert another_time.tell_studio(now=TEN - 2 * DAY - HOUR) == 0
+    assert another_time.tell_studio(now=TEN - 2 * DAY) == 1
+    assert another_time.tell_studio(now=TEN - DAY) == 0  # told once
     mail = Message.objects.filter(name="booking_time_waits").first()
     assert (mail.to_address, "/open/" in mail.body_text) == (booked.payer.email, True)
 
@@ -70,7 +73,6 @@ def test_no_reminder_comes_at_night_or_within_twelve_hours_of_another(booked, pl
     assert all(messages.awake(at, place) == at for at in times[1:])
     assert all(later - sooner >= 12 * HOUR for sooner, later in pairwise(times))
     assert all(now < at <= starts_at - 12 * HOUR for at in times[1:])
-    assert all(now < at < starts_at for at in waiting(booked, "desk_offer_waits"))
 
 
 def moved(booking):
@@ -89,7 +91,8 @@ def kept(booking):
 def test_an_answer_ends_it(booked, answer):
     offer(booked)
     answer(booked)
-    assert waiting(booked, "booking_time_waits") == waiting(booked, "desk_offer_waits") == []
+    assert waiting(booked, "booking_time_waits") == []
+    assert another_time.tell_studio(now=TEN - 2 * DAY) == 0
     assert list(another_time.unanswered(now=TEN)) == []
 
 
@@ -97,7 +100,58 @@ def test_moving_a_request_ends_it_too(booked, kind):
     type(booked).objects.filter(pk=booked.pk).update(status=BookingStatus.REQUESTED, answer_by=TEN - DAY)
     offer(booked)
     moved(booked)
-    assert waiting(booked, "booking_time_waits") == waiting(booked, "desk_offer_waits") == []
+    assert waiting(booked, "booking_time_waits") == []
+    assert another_time.tell_studio(now=TEN - 2 * DAY) == 0
+
+
+# --- the studio is told of a day ----------------------------------------------------------------------------
+
+
+def to_studio() -> list[Message]:
+    return list(Message.objects.filter(name="desk_offer_waits").order_by("pk"))
+
+
+@pytest.fixture
+def moved_day(place, kind):
+    """Three sessions of one day, whose clients are all asked for another time."""
+    for number, name in enumerate(["Ada", "Bo", "Cy"]):
+        payer = factories.client(name=f"{name} Long", email=f"{name}@client.example")
+        factories.booking(session_type=kind, at=place, starts_at=TEN + 2 * number * HOUR, payer=payer)
+    assert away.move_day(location=place, on=TEN.date(), reason="Flood", closes=False, by=STAFF, now=NOON) == 3
+    return list(Booking.objects.order_by("starts_at"))
+
+
+def test_a_moved_day_is_one_mail_that_lists_who_has_not_answered_by_then(moved_day):
+    lifecycle.move_to(booking_id=moved_day[1].pk, starts_at=TEN + DAY, by=GUEST, now=NOON)
+    assert another_time.tell_studio(now=TEN - 2 * DAY) == 1
+    assert another_time.tell_studio(now=TEN - 2 * DAY + HOUR) == 0
+    [mail] = to_studio()
+    assert mail.subject == "2 clients have not answered: another time than Tuesday 24 November"
+    assert [name in mail.body_text for name in ("Ada Long", "Bo Long", "Cy Long")] == [True, False, True]
+    assert f"/desk/bookings/{moved_day[2].public_id}/" in mail.body_text
+
+
+def test_who_is_asked_later_is_told_once_more_and_nobody_else(moved_day, place, kind):
+    assert another_time.tell_studio(now=TEN - 2 * DAY) == 1
+    late = factories.booking(session_type=kind, at=place, starts_at=TEN + 6 * HOUR)
+    offer(late, now=TEN - 2 * DAY + HOUR)
+    assert another_time.tell_studio(now=TEN - 2 * DAY + 2 * HOUR) == 0  # they have two hours
+    assert another_time.tell_studio(now=TEN - 2 * DAY + 3 * HOUR) == 1
+    kept(late)
+    assert another_time.tell_studio(now=TEN - 2 * DAY + 4 * HOUR) == 0
+    assert [mail.subject[:9] for mail in to_studio()] == ["3 clients", "4 clients"]
+
+
+def test_the_studio_is_not_told_at_night_and_not_of_what_is_over(moved_day):
+    assert another_time.tell_studio(now=TEN - DAY - 12 * HOUR) == 0  # 22:00
+    assert another_time.tell_studio(now=TEN + 12 * HOUR) == 0
+
+
+def test_the_list_goes_with_whoever_of_it_is_erased(moved_day):
+    another_time.tell_studio(now=TEN - 2 * DAY)
+    for booking in moved_day:
+        assert booking.payer is not None
+        assert forgetting.messages_about(booking.payer).filter(name="desk_offer_waits").count() == 1
 
 
 def test_the_time_that_stands_after_all_is_written_and_can_be_asked_for_again(booked):
@@ -121,7 +175,7 @@ def test_nothing_else_is_written_about_a_time_that_cannot_be_kept(place, kind, b
     for booking in (booked, offer(owing)):
         offer(booking)
         messages.plan_again(booking, now=NOON)
-    assert queued(booked) == queued(owing) == {"booking_time_waits", "desk_offer_waits"}
+    assert queued(booked) == queued(owing) == {"booking_time_waits"}
     assert balances.ask_for_balances(now=TEN - DAY + HOUR) == 0
     kept(owing)
     assert balances.ask_for_balances(now=TEN - DAY + HOUR) == 1
