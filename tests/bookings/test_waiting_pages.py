@@ -53,6 +53,8 @@ def test_a_client_joins_takes_and_lands_on_the_details(client, kind, noon):
     assert_no_inline(page.text)
     done = client.post(reverse("wait", args=["portrait"]), form(kind))
     assert "You are on the list" in done.text
+    assert done.text.count("24 November") == 1  # one day is not said as from and to
+    assert Message.objects.get(name="waiting_joined").body_text.count("24 November") == 1
     waiting.offer_due(now=noon)
     shown = open_offer(client, Message.objects.get(name="waiting_offer"))
     assert_no_inline(shown.text)
