@@ -178,9 +178,16 @@ def _keep_answers(request: HttpRequest, shoot: Shoot, *, by: Actor, now: datetim
                 questionnaire_id=pk,
                 answers=given,
                 form_token=uuid.uuid5(token, str(pk)),
+                seen_id=_seen(request, pk),
                 by=by,
                 now=now,
             )
+
+
+def _seen(request: HttpRequest, questionnaire_id: int) -> int | None:
+    """The sheet whose answers the form showed."""
+    raw = request.POST.get(f"seen-{questionnaire_id}", "")
+    return int(raw) if raw.isdecimal() and len(raw) < 18 else None
 
 
 def _shown(
@@ -195,7 +202,10 @@ def _shown(
         if typed is not None:
             answers = typed.getlist(f"q-{question.pk}")
         rows.append({"question": question, "answers": answers, "problem": problems.get(str(question.pk), "")})
-    return {"asked": asked, "rows": rows}
+    seen = str(asked.sheet.pk if asked.sheet else 0)
+    if typed is not None:
+        seen = typed.get(f"seen-{asked.questionnaire.pk}", "")
+    return {"asked": asked, "rows": rows, "seen": seen}
 
 
 # --- the agreement ------------------------------------------------------------------------------------------

@@ -150,11 +150,14 @@ def answer(
     questionnaire_id: int,
     answers: Mapping[int, str | Sequence[str]],
     form_token: UUID,
+    seen_id: int | None = None,
     by: Actor,
     now: datetime,
 ) -> AnswerSheet:
     """Keep a sheet of answers (question primary key → text, or texts for MULTI). The same form again is the same sheet.
 
+    `seen_id` is the sheet the form was filled from (0: none yet). Where a newer one was kept meanwhile, in another tab
+    or by somebody else, what this form left as it was stays as it is there: a field nobody touched erases nothing.
     Empty answers are left out, unknown questions are not looked at. A private answer is kept only from the sitter's own
     link; from any other, what the sitter said before stays. Raises NotNow, and DetailsRefused per question.
     """
@@ -179,6 +182,12 @@ def answer(
             is_sitter = by.kind == ActorKind.CLIENT and by.id is not None and by.id == shoot.sitter_id
             open_rows, private_rows = _read(questionnaire, answers)
             before = sheets(shoot, owner).first()
+            if seen_id is not None and before is not None and before.pk != seen_id:
+                seen = sheets(shoot, owner).filter(pk=seen_id).first()
+                open_rows = _merged(open_rows, seen.answers if seen else [], before.answers, questionnaire)
+                private_rows = _merged(
+                    private_rows, seen.private_answers if seen else [], before.private_answers, questionnaire
+                )
             if not is_sitter:
                 private_rows = before.private_answers if before else []
             return AnswerSheet.objects.create(
@@ -227,6 +236,18 @@ def _read(questionnaire: Questionnaire, answers: Mapping[int, str | Sequence[str
     if problems:
         raise DetailsRefused(problems)
     return rows, private
+
+
+def _merged(typed: Rows, seen: Rows, newest: Rows, questionnaire: Questionnaire) -> Rows:
+    """What was typed where it differs from what the form showed, else what is kept by now."""
+    mine, shown, kept = ({words: answer for _pk, words, answer in rows} for rows in (typed, seen, newest))
+    rows: Rows = []
+    for question in questionnaire.questions.all():
+        words = question.words
+        answer = kept.get(words) if mine.get(words) == shown.get(words) else mine.get(words)
+        if answer:
+            rows.append([question.pk, words, answer])
+    return rows
 
 
 def suggested(owner: Owner) -> list[Draft]:

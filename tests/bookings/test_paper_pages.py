@@ -161,6 +161,25 @@ def test_answers_are_kept_shown_again_and_private_ones_stay_behind_the_tap(ada, 
     assert "nuts" not in ada.get(reverse("desk_nerves", args=[shoot.public_id])).text
 
 
+def test_two_tabs_erase_none_of_each_others_answers(ada, booked):
+    first = booked.session_type.questionnaires.get()
+    where, which, health = first.questions.all()
+    seen = re.search(
+        rf'name="seen-{first.pk}" value="(\d+)"', ada.get(page("booking_questions", booked)).text
+    )
+    base = {"questionnaire": first.pk, f"seen-{first.pk}": seen.group(1)}
+    one = base | {f"q-{where.pk}": "LinkedIn", f"q-{which.pk}": ["a"], f"q-{health.pk}": "nuts"}
+    two = base | {f"q-{where.pk}": "", f"q-{which.pk}": ["b"], f"q-{health.pk}": ""}
+    for tab in (one, two):
+        assert ada.post(page("booking_questions", booked), tab).status_code == 302
+    newest = AnswerSheet.objects.latest("pk")
+    assert [row[2] for row in newest.answers] == ["LinkedIn", ["b"]]
+    assert [row[2] for row in newest.private_answers] == ["nuts"]
+    erased = two | {f"seen-{first.pk}": newest.pk}  # who saw it and takes it back erases it
+    assert ada.post(page("booking_questions", booked), erased).status_code == 302
+    assert [row[2] for row in AnswerSheet.objects.latest("pk").answers] == [["b"]]
+
+
 def test_a_wrong_answer_loses_nothing_that_was_typed(ada, booked):
     first = booked.session_type.questionnaires.get()
     where, which, _health = first.questions.all()
