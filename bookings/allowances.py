@@ -15,6 +15,7 @@ from bookings.charges import change_price, settle_surplus
 from bookings.ledger import balance
 from bookings.models import Booking, Payment, PaymentMethod
 from bookings.notes import note
+from bookings.refusals import NotNow, OtherAmount
 from studio.actors import Actor
 from studio.templatetags.studio_tags import money
 
@@ -43,6 +44,28 @@ def take_off(
     change_price(booking, now=now)
     back = settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
     return amount, back
+
+
+@transaction.atomic
+def take_off_by_hand(
+    *, booking_id: int, amount: int, shown: int, reason: str, once: str, by: Actor, now: datetime
+) -> tuple[int, int]:
+    """Somebody of the studio takes something off, and says why: the reason is kept with the booking.
+
+    `shown` is the price as they saw it, so that one form sent twice (a double click, the back button, another tab)
+    takes off once. Returns the same as `take_off`. Raises OtherAmount, and NotNow for nothing or more than the price.
+    """
+    booking = Booking.objects.select_for_update(of=("self",)).get(pk=booking_id)
+    if not 0 < amount <= booking.price:
+        raise NotNow(_("The amount must be more than nothing and no more than the price."))
+    if shown != booking.price:
+        raise OtherAmount(
+            _("The price is %(price)s by now. Please look once more whether this is to come off as well.")
+            % {"price": money(booking.price, booking.currency)}
+        )
+    taken = take_off(booking_id=booking_id, amount=amount, reason=reason, once=once, by=by, now=now)
+    note(booking, "taken_off", f"{money(amount, booking.currency)}. {reason}", by=by, now=now)
+    return taken
 
 
 def forgive(booking: Booking, *, was_due: int, reason: str, once: str, by: Actor, now: datetime) -> int:

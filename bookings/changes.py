@@ -243,6 +243,8 @@ def _write(
     tell("booking_changed", booking=booking, finals=finals, by=by, now=now)
     if booking.starts_at != arrival_before:
         tell("booking_moved", booking=booking, by=by, now=now)
+    is_to_be_reminded = booking.starts_at != arrival_before or messages.is_looked_forward_to(booking)
+    if is_to_be_reminded:  # what is planned names time, add-ons and price as they were
         messages.drop_reminders(booking, now=now)
     found = _found(booking, price_before=price_before, back_before=back_before)
     messages.tell_client(
@@ -265,7 +267,7 @@ def _write(
             calendar="REQUEST",
             was_at=arrival_before,
         )
-    if booking.starts_at != arrival_before:
+    if is_to_be_reminded:
         messages.plan_reminders(booking, now=now)
     if slot is not None:
         asking.ask_again(booking, by=by, now=now)

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from bookings import allowances, charges, checkout, holds, invoices, payments, places, shares, vouchers
 from bookings.amounts import AmountField, MoneyForm
+from bookings.forms import shown_amount
 from bookings.models import Booking, BookingExtra, ExtraKind, Invoice, Refund, Voucher
 from bookings.private_views import open_booking
 from bookings.refusals import DetailsRefused, NotNow, Refused
@@ -160,7 +161,7 @@ def tip(request: HttpRequest, public_id: str) -> HttpResponse:
         amount = AmountField(currency=found.currency).clean(typed)
         extra = charges.add_tip(
             booking_id=found.pk,
-            payee_id=int(payee) if payee.isdecimal() else 0,
+            payee_id=int(payee) if payee.isdecimal() and len(payee) < 18 else 0,
             amount=amount,
             by=by,
             now=now,
@@ -178,12 +179,12 @@ def tip(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_POST
 def offer(request: HttpRequest, public_id: str) -> HttpResponse:
-    """An offered extra: pay it, or say no to it."""
+    """An offered extra: whoever pays for the booking pays it, or says no to it."""
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
     extra = found.extras.filter(public_id=request.POST.get("extra", "")[:24]).first()
     try:
-        if extra is None or extra.status != ExtraStatus.PROPOSED:
+        if extra is None or extra.status != ExtraStatus.PROPOSED or by.id != found.payer_id:
             raise NotNow(_("This offer is not open any more."))
         if request.POST.get("answer") == "no":
             charges.drop_extra(extra_id=extra.pk, by=by, now=now)
@@ -240,15 +241,19 @@ def _take_off(request: HttpRequest, found: Booking, by: Actor, now: datetime) ->
     if not reason:
         raise NotNow(_("Please say why; it stays on record."))
     amount = _typed(request, found)
-    if not 0 < amount <= found.price:
-        raise NotNow(_("The amount must be more than nothing and no more than the price."))
     once = f"desk:{request.POST.get('form_token', '')[:36] or uuid.uuid4()}"
     if request.session.get("taken_off") == once:  # the same form again: a double click, the back button
         return _("That is written already.")
-    request.session["taken_off"] = once
-    taken, back = allowances.take_off(
-        booking_id=found.pk, amount=amount, reason=reason, once=once, by=by, now=now
+    taken, back = allowances.take_off_by_hand(
+        booking_id=found.pk,
+        amount=amount,
+        shown=shown_amount(request.POST.get("shown")),
+        reason=reason,
+        once=once,
+        by=by,
+        now=now,
     )
+    request.session["taken_off"] = once
     facts = {"taken": money(taken, found.currency), "back": money(back, found.currency)}
     return _("%(taken)s taken off the price; %(back)s goes back.") % facts
 

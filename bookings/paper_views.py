@@ -48,6 +48,9 @@ def add_ons(request: HttpRequest, public_id: str) -> HttpResponse:
     """Tick what you want, see what it costs and when you arrive, then change it."""
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
+    if by.id != found.payer_id:
+        messages.warning(request, _("Only who booked can change this: it changes what they pay."))
+        return redirect("booking", public_id)
     offered = _offered(found)
     own = dict(found.add_ons.values_list("add_on", "count"))
     data = request.POST if request.method == "POST" else request.GET

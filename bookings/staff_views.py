@@ -100,6 +100,7 @@ NOTED = {
     "late": gettext_lazy("Late"),
     "reshoot": gettext_lazy("Reshoot booked"),
     "given_back": gettext_lazy("Given back"),
+    "taken_off": gettext_lazy("Taken off the price"),
     "disputed": gettext_lazy("Payment disputed"),
     "dispute_ended": gettext_lazy("Dispute ended"),
 }

@@ -36,6 +36,8 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
         raise NotShared(_("Please write down whose link it is."))
     try:
         validate_email(email)
+        if len(email) > 254:
+            raise ValidationError("longer than any address is")
     except ValidationError as error:
         raise NotShared(_("This is not an e-mail address.")) from error
     gallery = deadlines.locked(gallery_id)

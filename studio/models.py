@@ -457,7 +457,9 @@ class Credential(models.Model):
 class LinkRequest(models.Model):
     """Somebody asked for fresh links to what is theirs. Answered by a worker, by mail, for known addresses only."""
 
-    email = models.EmailField()
+    LONGEST = 254
+
+    email = models.EmailField(max_length=LONGEST)
     asked_at = models.DateTimeField()
     attempts = models.PositiveSmallIntegerField(default=0)
     answered_at = models.DateTimeField(null=True)

@@ -252,11 +252,7 @@ def _send(message: Message) -> None:
         subject=message.subject,
         body=message.body_text,
         from_email=settings.DEFAULT_FROM_EMAIL,
-        to=[
-            f'"{message.to_name.replace(chr(34), "")}" <{message.to_address}>'
-            if message.to_name
-            else message.to_address
-        ],
+        to=[_addressed(message.to_name, message.to_address)],
         headers={
             "Message-ID": f"<{message.public_id}@likeness>",
             "Auto-Submitted": "auto-generated",
@@ -269,6 +265,12 @@ def _send(message: Message) -> None:
         content = attachment["text"] if "text" in attachment else b64decode(attachment["base64"])
         mail.attach(attachment["name"], content, attachment["type"])
     mail.send()
+
+
+def _addressed(name: str, address: str) -> str:
+    """Name and address as one header. A name is quoted, so what would end the quotation is left out of it."""
+    name = "".join(letter for letter in name if letter.isprintable() and letter not in '"\\')
+    return f'"{name}" <{address}>' if name.strip() else address
 
 
 def _one_tap(message: Message) -> dict[str, str]:

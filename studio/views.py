@@ -23,7 +23,17 @@ from studio.access import messages_of, staff
 from studio.accounts import roles_of
 from studio.actors import Actor
 from studio.background import ring_on_commit
-from studio.models import Heartbeat, Location, Message, MessageStatus, Role, StatusChange, Studio, User
+from studio.models import (
+    Heartbeat,
+    LinkRequest,
+    Location,
+    Message,
+    MessageStatus,
+    Role,
+    StatusChange,
+    Studio,
+    User,
+)
 from studio.outbox import without_keys
 from studio.templatetags.studio_tags import zone_of
 from studio.transitions import MoveRefused, move
@@ -65,6 +75,8 @@ def ask_for_link(request: HttpRequest) -> HttpResponse:
     email = request.POST.get("email", "").strip()
     try:
         validate_email(email)
+        if len(email) > LinkRequest.LONGEST:
+            raise ValidationError("longer than any address that is known")
     except ValidationError:
         problem = _("That is not an e-mail address yet.")
         return render(request, "studio/dead_link.html", {"is_wanted": True, "problem": problem}, status=422)

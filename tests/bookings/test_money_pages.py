@@ -198,7 +198,7 @@ def test_extras_card_links_and_money_back_by_hand(place, now, desk) -> None:
     booking.refresh_from_db()
     assert (booking.price, BookingExtra.objects.count()) == (22000, 1)
     assert Message.objects.filter(name="payment_request").count() == 1
-    off = {"amount": "60", "reason": "Waited", "form_token": "t2"}
+    off = {"amount": "60", "reason": "Waited", "form_token": "t2", "shown": "22000"}
     assert deed(desk, booking, "less", **off) == ["$60 taken off the price; $20 goes back."]
     assert deed(desk, booking, "less", **off) == ["That is written already."]
     refund = Refund.objects.get()

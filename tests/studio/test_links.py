@@ -129,6 +129,11 @@ def test_one_network_cannot_ask_for_everybody(client: Client, known: Any) -> Non
     assert LinkRequest.objects.count() == links.PER_NETWORK
 
 
+def test_an_address_longer_than_any_is_sent_back(client: Client) -> None:
+    answer = client.post("/links/", {"email": f"{'a' * 300}@x.example"})
+    assert (answer.status_code, LinkRequest.objects.exists()) == (422, False)
+
+
 def test_what_is_no_address_is_sent_back(client: Client) -> None:
     response = client.post(reverse("ask_for_link"), {"email": "<script>@"})
     assert response.status_code == 422
