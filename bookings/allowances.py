@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils.translation import gettext as _
 
 from bookings.charges import change_price, settle_surplus
 from bookings.ledger import balance
-from bookings.models import Booking, Payment, PaymentMethod
+from bookings.models import Booking, PaymentMethod
 from bookings.notes import note
 from bookings.refusals import NotNow, OtherAmount
+from bookings.statuses import ACTIVE_BOOKING
 from studio.actors import Actor
 from studio.templatetags.studio_tags import money
 
@@ -85,12 +86,35 @@ def forgive(booking: Booking, *, was_due: int, reason: str, once: str, by: Actor
     return opened
 
 
+def put_back(
+    booking: Booking, *, amount: int, was_due: int, reason: str, once: str, by: Actor, now: datetime
+) -> int:
+    """Put on the price again what `forgive` took off, because that money came back after all: it is paid by it, and
+    nothing more is asked for. What is paid beyond the price goes back as always; `once` names that refund.
+
+    A booking that is over keeps its price. `was_due` is what was open before. Call it with the Booking locked.
+    Returns what is on the price again.
+    """
+    if booking.status not in ACTIVE_BOOKING:
+        return 0
+    amount = min(amount, booking.allowance)
+    if amount:
+        Booking.objects.filter(pk=booking.pk).update(allowance=F("allowance") - amount)
+        booking.refresh_from_db()
+        change_price(booking, now=now)
+        words = _("%(reason)s: %(amount)s is on the price again.") % {
+            "reason": reason,
+            "amount": money(amount, booking.currency),
+        }
+        note(booking, "put_back", words, by=by, now=now)
+    settle_surplus(booking, was_due=was_due, reason=reason, once=once, by=by, now=now)
+    return amount
+
+
 BY_ITSELF = (PaymentMethod.STRIPE, PaymentMethod.VOUCHER)  # what goes back without a person
 
 
 def kept_by_itself(booking: Booking) -> int:
     """What of the booking was paid in ways that go back by themselves, less what went back."""
-    payments = Payment.objects.filter(allocations__booking=booking, method__in=BY_ITSELF)
-    paid = payments.aggregate(sum=Sum("amount"))["sum"] or 0
-    back = Payment.objects.filter(pk__in=payments).aggregate(sum=Sum("refunds__amount"))["sum"] or 0
-    return int(paid - back)
+    moved = Q(payment__method__in=BY_ITSELF) | Q(refund__payment__method__in=BY_ITSELF)
+    return int(booking.allocations.filter(moved).aggregate(sum=Sum("amount"))["sum"] or 0)

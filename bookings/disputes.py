@@ -2,29 +2,30 @@
 
 The studio answers in Stripe's dashboard; here it is told, until when and why. An open dispute moves nothing in the
 ledger, for nothing is decided. One that is lost is money given back: what it would open again comes off the price, so
-that nobody dunns a client whose bank has judged (meant otherwise, it is put on the bill again as an extra). Lost is the
-end here: money that an appeal brings back later is for the studio to write down.
+that nobody dunns a client whose bank has judged (meant otherwise, it is put on the bill again as an extra). A lost one
+may be won after all, months later; then all of that is undone. Nothing follows on won, so an answer of Stripe's that is
+read late cannot undo it.
 
 Lock order: Booking or Voucher, then the Dispute, then the ledger.
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Min, Q
 from django.utils.translation import gettext as _
 
-from bookings import allowances, messages
+from bookings import allowances, messages, vouchers
 from bookings import stripe_gateway as gateway
-from bookings.ledger import balance, write_refund
+from bookings.ledger import balance, bring_back, given_back, write_refund
 from bookings.models import Booking, Dispute, Payment, Refund, Voucher
 from bookings.notes import note
 from bookings.payments import LOOK_BACK, WrongMoney, guarded, locked_target
-from bookings.statuses import DisputeStatus, RefundStatus, VoucherStatus
+from bookings.statuses import UNSENT, DisputeStatus, RefundStatus, VoucherStatus
 from studio import outbox
 from studio.actors import STRIPE
 from studio.models import Studio
@@ -33,6 +34,7 @@ from studio.transitions import begin, move
 
 log = logging.getLogger(__name__)
 
+APPEALS = timedelta(days=365)  # how long Stripe is asked whether a lost one was won after all
 ENDS = {"won": "win", "lost": "lose", "warning_closed": "close", "prevented": "close"}
 
 
@@ -52,6 +54,8 @@ def note_dispute(found: gateway.Dispute, *, now: datetime) -> None:
             return
         paid_for = locked_target(payment)
         dispute, is_news = _row_of(found, payment, now=now)
+        if dispute.status == DisputeStatus.LOST and found.status == "won":
+            _win_after_all(dispute, paid_for, now=now)
         if dispute.status != DisputeStatus.OPEN:
             return
         if found.needs_answer and is_news:
@@ -101,7 +105,7 @@ def _end(dispute: Dispute, found: gateway.Dispute, paid_for: Booking | Voucher, 
         paid_for,
         once=f"desk_dispute_ended:{dispute.pk}",
         now=now,
-        came_off=came_off,
+        came_off=money(came_off, dispute.currency) if came_off else "",
     )
     if isinstance(paid_for, Booking):
         words = f"{money(dispute.amount, dispute.currency)}: {dispute.get_status_display()}"
@@ -119,14 +123,13 @@ def _lose(dispute: Dispute, paid_for: Booking | Voucher, *, now: datetime) -> in
         raise WrongMoney(f"dispute {dispute.gateway_id}: {dispute.currency} of {payment.currency}")
     was_due = balance(paid_for).due if isinstance(paid_for, Booking) else 0
     rest = dispute.amount
-    waiting = payment.refunds.select_for_update(of=("self",)).exclude(status=RefundStatus.DONE)
+    waiting = payment.refunds.select_for_update(of=("self",)).filter(status__in=UNSENT)
     for refund in waiting.order_by("pk"):
         if refund.amount <= rest:
             move(Refund, refund.pk, "done", by=STRIPE, now=now, dispute=dispute, last_error="")
             rest -= refund.amount
-    spent = payment.refunds.aggregate(all=Sum("amount"))["all"] or 0
-    once, reason = f"dispute:{dispute.gateway_id}", _("Taken back by the client's bank")
-    if part := min(rest, payment.amount - spent):
+    once, reason = _once(dispute), _("Taken back by the client's bank")
+    if part := min(rest, payment.amount - given_back(payment)):
         write_refund(
             paid_for,
             payment,
@@ -140,9 +143,60 @@ def _lose(dispute: Dispute, paid_for: Booking | Voucher, *, now: datetime) -> in
         )
     if isinstance(paid_for, Booking):
         return allowances.forgive(paid_for, was_due=was_due, reason=reason, once=once, by=STRIPE, now=now)
-    if paid_for.status == VoucherStatus.ISSUED and not paid_for.spent:
+    if part and paid_for.status == VoucherStatus.ISSUED and not paid_for.spent:
         move(Voucher, paid_for.pk, "void", by=STRIPE, now=now, reason=reason)
     return 0
+
+
+def _once(dispute: Dispute) -> str:
+    """The name of the refund that is the bank's own doing, not one of ours that it stands for."""
+    return f"dispute:{dispute.gateway_id}"
+
+
+def _win_after_all(dispute: Dispute, paid_for: Booking | Voucher, *, now: datetime) -> None:
+    """The money came back by an appeal: what was written when it was lost is undone, as if it had been won at once."""
+    move(Dispute, dispute.pk, "win", by=STRIPE, now=now)
+    was_due = balance(paid_for).due if isinstance(paid_for, Booking) else 0
+    came_back = promised = put_back = 0
+    for refund in (
+        dispute.refunds.select_for_update(of=("self",)).filter(status=RefundStatus.DONE).order_by("pk")
+    ):
+        if refund.once == _once(dispute):
+            bring_back(refund, paid_for, by=STRIPE, now=now)
+            came_back += refund.amount
+        else:  # what we had promised anyway is promised again; a person says whether it is sent
+            error = _("The client's bank gave it back to you, so the client does not have it.")
+            move(Refund, refund.pk, "bounce", by=STRIPE, now=now, dispute=None, last_error=error)
+            promised += refund.amount
+    dispute.refresh_from_db()
+    reason = _("Given back by the client's bank")
+    if isinstance(paid_for, Booking):
+        put_back = allowances.put_back(
+            paid_for, amount=came_back, was_due=was_due, reason=reason, once=f"{_once(dispute)}:back", by=STRIPE,
+            now=now,
+        )  # fmt: skip
+        words = f"{money(dispute.amount, dispute.currency)}: {dispute.get_status_display()}"
+        note(paid_for, "dispute_ended", words, by=STRIPE, now=now)
+    elif paid_for.status == VoucherStatus.VOID and not _is_lost_for(paid_for):
+        vouchers.restore(voucher_id=paid_for.pk, reason=reason, by=STRIPE, now=now)
+        paid_for.refresh_from_db()
+    currency = dispute.currency
+    _tell_desk(
+        "desk_dispute_won_after_all",
+        dispute,
+        paid_for,
+        once=f"desk_dispute_won_after_all:{dispute.pk}",
+        now=now,
+        put_back=money(put_back, currency) if put_back else "",
+        promised=money(promised, currency) if promised else "",
+        came_back=money(came_back, currency) if came_back else "",
+    )
+
+
+def _is_lost_for(voucher: Voucher) -> bool:
+    """Whether a bank has money that a voucher was bought with."""
+    disputes = Dispute.objects.filter(payment__allocations__voucher=voucher, status=DisputeStatus.LOST)
+    return disputes.exists()
 
 
 def _tell_desk(
@@ -152,16 +206,16 @@ def _tell_desk(
     *,
     once: str,
     now: datetime,
-    came_off: int = 0,
+    **more: str,
 ) -> None:
     mode = "" if settings.STRIPE_LIVE else "test/"
     facts: dict[str, Any] = {
         "dispute": dispute,
         "payer": dispute.payment.payer,
         "amount": money(dispute.amount, dispute.currency),
-        "came_off": money(came_off, dispute.currency) if came_off else "",
         "why": dispute.reason_in_words,
         "stripe_url": f"https://dashboard.stripe.com/{mode}payments/{dispute.payment.gateway_id}",
+        **more,
     }
     if isinstance(paid_for, Booking):
         messages.tell_studio(name, booking=paid_for, once=once, now=now, **facts)
@@ -171,13 +225,15 @@ def _tell_desk(
 
 
 def look_again(*, now: datetime) -> None:
-    """Ask Stripe about every open dispute, and about young ones no event told of. One that fails stops no other."""
+    """Ask Stripe about every dispute that may still change, and about young ones no event told of: one list, back to
+    the oldest of them. One that fails stops no other."""
     if not settings.STRIPE_SECRET_KEY:
         return
+    may_change = Q(status=DisputeStatus.OPEN) | Q(status=DisputeStatus.LOST, ended_at__gt=now - APPEALS)
+    oldest = Dispute.objects.filter(may_change).aggregate(at=Min("opened_at"))["at"]
+    since = now - LOOK_BACK
     try:
-        for row in Dispute.objects.filter(status=DisputeStatus.OPEN).order_by("pk"):
-            guarded(partial(sync, gateway_id=row.gateway_id, now=now), f"dispute {row.gateway_id}")
-        for found in gateway.list_disputes(created_after=now - LOOK_BACK):
+        for found in gateway.list_disputes(created_after=min(since, oldest) if oldest else since):
             guarded(partial(note_dispute, found, now=now), f"dispute {found.id}")
     except gateway.GatewayUnavailable as error:
         log.warning("Looking at disputes ended early: %s", error)

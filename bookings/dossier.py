@@ -202,7 +202,7 @@ MESSAGE = (
     "sent_at",
 )
 PAYMENT = ("public_id", "method", "amount", "currency", "received_at", "gateway_id")
-REFUND = ("payment__public_id", "amount", "status", "reason", "created_at", "done_at")
+REFUND = ("payment__public_id", "amount", "status", "reason", "created_at", "done_at", "returned_at")
 DISPUTE = ("payment__public_id", "amount", "currency", "reason", "status", "opened_at", "ended_at")
 EXTRA = ("booking__public_id", "kind", "label", "count", "amount", "total", "status", "created_at")
 CODE = ("booking__public_id", "code__code", "used_at", "released_at")

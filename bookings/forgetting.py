@@ -39,11 +39,11 @@ from bookings.models import (
 )
 from bookings.statuses import (
     ACTIVE_BOOKING,
+    UNSENT,
     BookingStatus,
     CheckoutStatus,
     DisputeStatus,
     ExtraStatus,
-    RefundStatus,
     ShootStatus,
     VoucherStatus,
     WaitingStatus,
@@ -122,7 +122,7 @@ def _open_money(client: Client) -> Iterator[str]:
                 _("%(due)s is still to be paid for the session of %(when)s. Take it or take it off first.")
                 % facts
             )
-    refunds = Refund.objects.filter(payment__payer=client).exclude(status=RefundStatus.DONE)
+    refunds = Refund.objects.filter(payment__payer=client, status__in=UNSENT)
     for refund in refunds.select_related("payment").order_by("pk"):
         amount = money(refund.amount, refund.payment.currency)
         yield _("%(amount)s still has to go back to them. Send it first.") % {"amount": amount}

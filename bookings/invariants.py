@@ -85,9 +85,11 @@ def money_not_allocated(now: datetime) -> Iterator[str]:
         if payment.allocated != payment.amount:
             yield f"payment {payment.public_id}: {payment.amount}, allocated {payment.allocated}"
     for refund in Refund.objects.annotate(allocated=Sum("allocations__amount")).iterator():
-        if refund.allocated != -refund.amount:
+        if refund.allocated != (0 if refund.status == RefundStatus.RETURNED else -refund.amount):
             yield f"refund {refund.public_id}: {refund.amount}, allocated {refund.allocated}"
-    rows = Payment.objects.annotate(back=Sum("refunds__amount"))
+    rows = Payment.objects.annotate(
+        back=Sum("refunds__amount", filter=~Q(refunds__status=RefundStatus.RETURNED))
+    )
     for public_id, amount, back in rows.values_list("public_id", "amount", "back"):
         if back is not None and back > amount:
             yield f"payment {public_id}: {back} of {amount} goes back"

@@ -117,6 +117,8 @@ def _apart(new: dict[str, Any] | None, old: dict[str, Any]) -> dict[str, Any]:
     line = {**old, **(new or {})}
     for part in ("net", "tax", "gross"):
         line[part] = (new[part] if new else 0) - old[part]
+    if line["key"] == "allowance" and line["gross"] > 0:
+        line["label"] = _("No longer taken off")
     return line
 
 
@@ -263,7 +265,9 @@ def _payments(booking: Booking, zone: ZoneInfo) -> list[dict[str, Any]]:
         source = row.payment or row.refund
         assert source is not None
         method = row.payment or (row.refund.payment if row.refund else None)
-        at = row.payment.received_at if row.payment else row.refund.created_at if row.refund else None
+        at = row.payment.received_at if row.payment else None
+        if row.refund:
+            at = row.refund.returned_at if row.amount > 0 else row.refund.created_at
         assert method is not None and at is not None
         moved.append(
             {

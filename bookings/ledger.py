@@ -15,7 +15,7 @@ from bookings.refusals import NotNow
 from bookings.statuses import ACTIVE_BOOKING, BookingStatus, CheckoutStatus, RefundStatus
 from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
-from studio.transitions import begin
+from studio.transitions import begin, move
 
 LIVES_ON = timedelta(days=90)
 
@@ -38,7 +38,7 @@ class Balance:
 def balance(booking: Booking) -> Balance:
     """What was agreed, paid and given back. Nothing is due for a booking that is over."""
     sums = booking.allocations.aggregate(
-        paid=Sum("amount", filter=Q(amount__gt=0)), back=Sum("amount", filter=Q(amount__lt=0))
+        paid=Sum("amount", filter=Q(refund=None)), back=Sum("amount", filter=Q(payment=None))
     )
     paid, refunded = sums["paid"] or 0, -(sums["back"] or 0)
     due = max(0, booking.price - paid + refunded) if booking.status in ACTIVE_BOOKING else 0
@@ -60,6 +60,12 @@ def mind_open_pages(booking: Booking) -> None:
     )
     if waiting.filter(amount__lt=due_now(booking)).exists():
         raise NotNow(_("A payment page with the lower price is still open. Please try again in a minute."))
+
+
+def given_back(payment: Payment) -> int:
+    """What of a payment went back or is promised back. What came back to the studio again does not count."""
+    sums = Allocation.objects.filter(refund__payment=payment).aggregate(all=Sum("amount"))
+    return -(sums["all"] or 0)
 
 
 def write_payment(
@@ -140,8 +146,7 @@ def refund_booking(
     if methods:
         payments = payments.filter(method__in=methods)
     for payment in payments.order_by("-pk"):
-        spent = payment.refunds.aggregate(all=Sum("amount"))["all"] or 0
-        part = min(amount, payment.amount - spent)
+        part = min(amount, payment.amount - given_back(payment))
         if part <= 0:
             continue
         amount -= part
@@ -216,10 +221,23 @@ def write_refund(
     return refund
 
 
+def bring_back(refund: Refund, to: Booking | Voucher, *, by: Actor, now: datetime) -> bool:
+    """What a bank had taken is here again: the refund counts no more. False if that was written before."""
+    if move(Refund, refund.pk, "come_back", by=by, now=now) is None:
+        return False
+    _allocate(to, refund.amount, now=now, refund=refund)
+    return True
+
+
 def _came_back(voucher_id: int, amount: int, *, now: datetime) -> None:
     """What a voucher had paid is on it again; one that ended meanwhile lives a while longer."""
     voucher = Voucher.objects.select_for_update(of=("self",)).get(pk=voucher_id)
     voucher.spent -= amount
-    if voucher.expires_at is not None and voucher.expires_at < now + LIVES_ON:
-        voucher.expires_at = now + LIVES_ON
+    live_on(voucher, now=now)
     voucher.save(update_fields=["spent", "expires_at"])
+
+
+def live_on(voucher: Voucher, *, now: datetime) -> None:
+    """Let a voucher that gets something back last long enough to be used. The caller saves it."""
+    if voucher.expires_at is not None:
+        voucher.expires_at = max(voucher.expires_at, now + LIVES_ON)

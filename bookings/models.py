@@ -704,6 +704,7 @@ class Refund(HasStatus):
     )
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
+    returned_at = models.DateTimeField(null=True, help_text="when a bank gave back what it had taken")
     attempts = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField()
     last_error = models.CharField(max_length=300, blank=True)
@@ -723,7 +724,7 @@ class Refund(HasStatus):
 class Allocation(models.Model):
     """Which booking, or bought voucher, a payment (positive) or a refund (negative) belongs to.
 
-    Append-only, sums to its source.
+    Append-only, sums to its source. A refund that came back has a second one, positive: together nothing.
     """
 
     booking = models.ForeignKey(Booking, models.PROTECT, null=True, related_name="allocations")
@@ -736,7 +737,7 @@ class Allocation(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(payment__isnull=False, refund=None, amount__gt=0)
-                | Q(payment=None, refund__isnull=False, amount__lt=0),
+                | (Q(payment=None, refund__isnull=False) & ~Q(amount=0)),
                 name="allocation_of_one_source",
             ),
             models.CheckConstraint(

@@ -434,7 +434,7 @@ def note_refund(found: gateway.Refund, *, now: datetime) -> None:
                 _given_by_hand(found, payment, paid_for, now=now)
             elif ours.status != RefundStatus.DONE:
                 move(Refund, ours.pk, "done", by=STRIPE, now=now, gateway_id=found.id, last_error="")
-        elif ours is not None and ours.status != RefundStatus.FAILED:
+        elif ours is not None and ours.status != RefundStatus.FAILED and ours.dispute_id is None:
             why = found.failure_reason or found.status
             move(Refund, ours.pk, "bounce", by=STRIPE, now=now, gateway_id=found.id, last_error=why[:300])
 

@@ -100,6 +100,7 @@ NOTED = {
     "late": gettext_lazy("Late"),
     "reshoot": gettext_lazy("Reshoot booked"),
     "given_back": gettext_lazy("Given back"),
+    "put_back": gettext_lazy("Came back"),
     "taken_off": gettext_lazy("Taken off the price"),
     "disputed": gettext_lazy("Payment disputed"),
     "dispute_ended": gettext_lazy("Dispute ended"),
@@ -134,7 +135,11 @@ def desk_context(request: HttpRequest, found: Booking, *, now: datetime) -> dict
         "balance": balance,
         "claims": found.claims.filter(is_active=True).select_related("resource").order_by("works_from", "pk"),
         "payments": [row.payment for row in found.allocations.select_related("payment") if row.payment],
-        "refunds": [row.refund for row in found.allocations.select_related("refund") if row.refund],
+        "refunds": [
+            row.refund
+            for row in found.allocations.filter(amount__lt=0).select_related("refund")
+            if row.refund
+        ],
         "mails": Message.objects.filter(about_model="bookings.booking", about_id=found.pk).order_by(
             "-due_at", "-pk"
         )[:30],

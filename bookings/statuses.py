@@ -74,7 +74,7 @@ class DisputeStatus(models.TextChoices):
 
 DS = DisputeStatus
 DISPUTE_MOVES = moves(
-    win=({DS.OPEN}, DS.WON, "ended_at"),
+    win=({DS.OPEN, DS.LOST}, DS.WON, "ended_at"),  # a lost one: by an appeal
     lose=({DS.OPEN}, DS.LOST, "ended_at"),
     close=({DS.OPEN}, DS.CLOSED, "ended_at"),
 )
@@ -100,14 +100,17 @@ class RefundStatus(models.TextChoices):
     DUE = "due", _("To be sent")
     DONE = "done", _("Sent back")
     FAILED = "failed", _("Failed")
+    RETURNED = "returned", _("Came back")  # what a bank had taken, and gave back to the studio
 
 
 R = RefundStatus
+UNSENT = (R.DUE, R.FAILED)
 REFUND_MOVES = moves(
     done=({R.DUE, R.FAILED}, R.DONE, "done_at"),
     fail=({R.DUE}, R.FAILED),
     again=({R.FAILED}, R.DUE),
     bounce=({R.DUE, R.DONE}, R.FAILED),  # the bank sent it back
+    come_back=({R.DONE}, R.RETURNED, "returned_at"),
 )
 
 
@@ -136,6 +139,7 @@ VOUCHER_MOVES = moves(
     issue=({V.WANTED, V.LAPSED}, V.ISSUED, "issued_at"),  # late money still buys it
     lapse=({V.WANTED}, V.LAPSED, "lapsed_at"),
     void=({V.ISSUED}, V.VOID, "voided_at"),
+    restore=({V.VOID}, V.ISSUED),  # the money that a bank had taken came back
 )
 
 

@@ -22,7 +22,8 @@ def for_client(booking: Booking, *, now: datetime) -> dict[str, Any]:
 
 def for_desk(booking: Booking, *, now: datetime) -> dict[str, Any]:
     """The studio's part: extras with a way to take them off, refunds that wait for a hand, papers."""
-    refunds = [row.refund for row in booking.allocations.select_related("refund__payment") if row.refund]
+    back = booking.allocations.filter(amount__lt=0).select_related("refund__payment")
+    refunds = [row.refund for row in back if row.refund]
     money = balance(booking)
     return {
         "papers": papers_of(booking),

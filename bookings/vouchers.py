@@ -13,7 +13,15 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
-from bookings.ledger import balance, mind_open_pages, refund_booking, write_payment, write_refund
+from bookings.ledger import (
+    balance,
+    given_back,
+    live_on,
+    mind_open_pages,
+    refund_booking,
+    write_payment,
+    write_refund,
+)
 from bookings.models import Booking, Payment, PaymentMethod, Refund, Voucher
 from bookings.people import clean, known_client, read_person
 from bookings.refusals import DetailsRefused, NotNow
@@ -22,7 +30,7 @@ from studio import outbox
 from studio.actors import WORKER, Actor, ActorKind
 from studio.background import ring_on_commit
 from studio.currencies import decimals, step
-from studio.models import Location, Studio
+from studio.models import Location, StatusChange, Studio
 from studio.templatetags.studio_tags import money
 from studio.transitions import begin, move, move_where
 
@@ -281,15 +289,43 @@ def void(*, voucher_id: int, reason: str, by: Actor, now: datetime) -> int:
             raise NotNow(_("Some of this voucher is spent; cancel that booking first."))
         move(Voucher, voucher.pk, "void", by=by, now=now, reason=reason[:500])
         back = 0
-        for payment in Payment.objects.filter(allocations__voucher=voucher, refunds=None):
-            write_refund(
-                voucher, payment, payment.amount, reason=reason or _("Voucher taken back"),
-                once=f"void:{voucher.pk}:{payment.pk}", by=by, now=now,
-            )  # fmt: skip
-            back += payment.amount
+        for payment in Payment.objects.filter(allocations__voucher=voucher):
+            part = payment.amount - given_back(payment)
+            if part:
+                write_refund(
+                    voucher, payment, part, reason=reason or _("Voucher taken back"),
+                    once=f"void:{voucher.pk}:{payment.pk}", by=by, now=now,
+                )  # fmt: skip
+            back += part
         if back:
             ring_on_commit(send_refunds)
         return back
+
+
+def restore(*, voucher_id: int, reason: str, by: Actor, now: datetime) -> bool:
+    """A voucher is valid again: a bank had taken what was paid for it, and gave it back. One that ended meanwhile, or
+    soon will, lives a while longer. False if it was not a bank that made it void. With the Voucher locked."""
+    voids = StatusChange.objects.filter(
+        model=Voucher._meta.label_lower, object_id=voucher_id, after=VoucherStatus.VOID
+    )
+    last = voids.order_by("-pk").first()
+    if last is None or last.actor_kind != ActorKind.STRIPE:
+        return False
+    voucher = Voucher.objects.get(pk=voucher_id)
+    live_on(voucher, now=now)
+    return (
+        move(
+            Voucher,
+            voucher_id,
+            "restore",
+            by=by,
+            now=now,
+            reason=reason,
+            voided_at=None,
+            expires_at=voucher.expires_at,
+        )
+        is not None
+    )
 
 
 def lapse_unpaid(*, now: datetime) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 from django.db import transaction
 
 from bookings.models import Refund
-from bookings.statuses import RefundStatus
+from bookings.statuses import UNSENT
 from galleries import deadlines, farewells
 from galleries.models import FarewellKind, Gallery, LatePolicy
 from galleries.statuses import CLOSED
@@ -151,5 +151,5 @@ def _is_unsettled(gallery: Gallery) -> bool:
         return True
     names = [f"late-promise:{pk}:" for pk in gallery.breaches.values_list("pk", flat=True)]
     rows = Refund.objects.filter(payment__allocations__booking=gallery.shoot.booking)
-    open_ones = rows.exclude(status=RefundStatus.DONE).values_list("once", flat=True)
+    open_ones = rows.filter(status__in=UNSENT).values_list("once", flat=True)
     return any(once.startswith(name) for once in open_ones for name in names)

@@ -3,9 +3,12 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,17 +19,18 @@ from bookings import (
     forgetting,
     holds,
     invariants,
+    invoices,
     lifecycle,
     payments,
     vouchers,
     webhooks,
 )
 from bookings import stripe_gateway as gateway
-from bookings.models import Booking, Dispute, Refund
+from bookings.models import Booking, Checkout, Dispute, Invoice, Refund, Voucher
 from bookings.statuses import BookingStatus, DisputeStatus, RefundStatus
 from devtools.stripe_server import StripeControl, sign
 from studio.actors import Actor, ActorKind
-from studio.models import Message, Role, StatusChange, WebhookEvent
+from studio.models import LegalEntity, Message, Role, StatusChange, WebhookEvent
 from studio.templatetags.studio_tags import local
 from tests import factories
 from tests.galleries.making import sign_in
@@ -220,10 +224,8 @@ def test_somebody_elses_dispute_and_another_currency_write_nothing(paid, stripe,
     assert Refund.objects.count() == 0
 
 
-@pytest.mark.parametrize("is_spent", [False, True])
-def test_a_voucher_whose_buyer_took_the_money_back_is_void_unless_it_was_spent(
-    paid, stripe, now, is_spent
-) -> None:
+def bought_voucher(paid: Booking, stripe: StripeControl, now) -> Voucher:
+    """A voucher over 50.00 that somebody bought by card."""
     voucher = vouchers.order(
         location_id=paid.location_id, amount=5000, buyer_name="A", buyer_email="a@x.example", recipient_name="B",
         recipient_email="b@x.example", form_token=uuid4(), by=GUEST, now=now,
@@ -232,13 +234,252 @@ def test_a_voucher_whose_buyer_took_the_money_back_is_void_unless_it_was_spent(
     stripe.pay(voucher.checkouts.get().session_id)
     payments.reconcile(now=now)
     voucher.refresh_from_db()
+    return voucher
+
+
+def intent_for(voucher: Voucher) -> str:
+    return str(voucher.allocations.get(payment__isnull=False).payment.gateway_id)
+
+
+@pytest.mark.parametrize("is_spent", [False, True])
+def test_a_voucher_whose_buyer_took_the_money_back_is_void_unless_it_was_spent(
+    paid, stripe, now, is_spent
+) -> None:
+    voucher = bought_voucher(paid, stripe, now)
     if is_spent:
         charges.add_extra(booking_id=paid.pk, label="Print", amount=2000, by=STAFF, now=now)
         payments.pay_by_voucher(booking_id=paid.pk, code=voucher.code, by=GUEST, now=now)
-    intent = voucher.allocations.get().payment.gateway_id
-    stripe.dispute_becomes(stripe.dispute(intent), "lost")
+    stripe.dispute_becomes(stripe.dispute(intent_for(voucher)), "lost")
     ring(stripe, now)
     voucher.refresh_from_db()
     assert voucher.status == ("issued" if is_spent else "void")
     assert voucher.code in told("desk_dispute_ended")[0].body_text
     assert_as_at_stripe(now)
+
+
+def test_a_voucher_paid_twice_stays_valid_when_the_second_payment_is_taken_back(paid, stripe, now) -> None:
+    voucher = bought_voucher(paid, stripe, now)
+    first = voucher.checkouts.get()
+    again = Checkout.objects.create(
+        voucher=voucher, amount=5000, currency="USD", created_at=now, expires_at=now, idempotency_key="again"
+    )
+    intent = gateway.fetch_checkout(first.session_id).payment_intent
+    payment = payments.receive(checkout_id=again.pk, payment_intent="pi_second", now=now)
+    assert payment is not None
+    found = gateway.fetch_dispute(stripe.dispute(intent))
+    disputes.note_dispute(replace(found, payment_intent="pi_second", status="lost"), now=now)
+    voucher.refresh_from_db()
+    assert (voucher.status, payment.refunds.get().status) == ("issued", RefundStatus.DONE)
+
+
+# --- won after all ------------------------------------------------------------------------------------------
+
+
+def lost(payment_intent: str, stripe: StripeControl, now, **how: int) -> str:
+    dispute_id = stripe.dispute(payment_intent, **how)
+    stripe.dispute_becomes(dispute_id, "lost")
+    ring(stripe, now)
+    return dispute_id
+
+
+def test_money_an_appeal_brings_back_is_paid_again_and_on_the_price_again(paid, stripe, now, client) -> None:
+    charges.add_extra(booking_id=paid.pk, label="Print", amount=2000, by=STAFF, now=now)
+    dispute_id = lost(intent_of(paid), stripe, now)
+    as_lost = gateway.fetch_dispute(dispute_id)
+    stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now)
+    disputes.note_dispute(as_lost, now=now)  # fetched before, written after
+    disputes.look_again(now=now)
+    paid.refresh_from_db()
+    refund = Refund.objects.get()
+    assert (refund.status, refund.returned_at, refund.dispute) == ("returned", now, Dispute.objects.get())
+    assert [row.amount for row in refund.allocations.order_by("pk")] == [-18000, 18000]
+    assert Dispute.objects.get().status == DisputeStatus.WON
+    assert payments.balance(paid) == payments.Balance(price=20000, paid=18000, refunded=0, due=2000)
+    (mail,) = told("desk_dispute_won_after_all")
+    assert "The bank gave you back $180 of Robin" in mail.subject
+    assert (
+        "$180 is on the price again, and paid. If you had put it on the booking as an extra" in mail.body_text
+    )
+    assert "promised" not in mail.body_text
+    assert "has to go back" not in "".join(forgetting.hindrances(paid.payer, now=now))
+    sign_in(client, factories.user(Role.OWNER))
+    page = client.get(reverse("desk_booking", args=[paid.public_id])).content.decode()
+    assert (
+        page.count("Given back by the bank, ") == page.count("Taken back by the client&#x27;s bank</dt>") == 1
+    )
+    assert "Given back by the client&#x27;s bank: $180 is on the price again." in page
+    assert_as_at_stripe(now)
+    lifecycle.cancel(booking_id=paid.pk, by=STAFF, now=now, full_refund=True)
+    assert payments.send_next_refund(now=now)
+    assert payments.balance(paid).kept == 0
+    assert_as_at_stripe(now)
+
+
+@pytest.mark.parametrize("seen", [*product(("bells", "sweep", "never"), repeat=2)])
+def test_whatever_was_seen_of_a_dispute_that_was_lost_first_it_ends_in_stripes_state(
+    paid, stripe, now, seen
+) -> None:
+    look = {
+        "bells": lambda: ring(stripe, now),
+        "sweep": lambda: disputes.look_again(now=now),
+        "never": lambda: None,
+    }
+    dispute_id = stripe.dispute(intent_of(paid))
+    look[seen[0]]()
+    stripe.dispute_becomes(dispute_id, "lost")
+    look[seen[1]]()
+    stripe.dispute_becomes(dispute_id, "won")
+    disputes.look_again(now=now)
+    ring(stripe, now)
+    paid.refresh_from_db()
+    assert Dispute.objects.get().status == DisputeStatus.WON
+    assert payments.balance(paid) == payments.Balance(price=18000, paid=18000, refunded=0, due=0)
+    assert len(told("desk_dispute_ended")) + len(told("desk_dispute_won_after_all")) == 1 + (
+        seen[1] != "never"
+    )
+    assert_as_at_stripe(now)
+
+
+def test_an_appeal_is_found_months_later_and_after_a_year_by_its_bell_or_by_verify(paid, stripe, now) -> None:
+    dispute_id = lost(intent_of(paid), stripe, now)
+    stripe.dispute_becomes(dispute_id, "won")
+    with transaction.atomic():
+        disputes.look_again(now=now + timedelta(days=300))
+        assert Dispute.objects.get().status == DisputeStatus.WON
+        transaction.set_rollback(True)
+    disputes.look_again(now=now + timedelta(days=400))
+    assert list(invariants.money_stripe_sees_otherwise(now)) == [
+        f"dispute {dispute_id}: 18000 with us, None lost at Stripe"
+    ]
+    ring(stripe, now)
+    assert_as_at_stripe(now)
+
+
+def test_a_refund_of_ours_that_was_that_money_is_promised_again(paid, stripe, now) -> None:
+    dispute_id = stripe.dispute(intent_of(paid))
+    lifecycle.cancel(booking_id=paid.pk, by=GUEST, now=now)
+    assert payments.send_next_refund(now=now)
+    stripe.dispute_becomes(dispute_id, "lost")
+    ring(stripe, now)
+    refund = Refund.objects.get()
+    assert (refund.status, refund.dispute) == (RefundStatus.DONE, Dispute.objects.get())
+    stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now)
+    refund.refresh_from_db()
+    assert (refund.status, refund.dispute, payments.balance(paid).kept) == (RefundStatus.FAILED, None, 0)
+    (mail,) = told("desk_dispute_won_after_all")
+    assert "$180 had been promised to the client anyway" in mail.body_text
+    assert "nothing goes back by itself" not in mail.body_text
+    assert payments.try_again(refund_id=refund.pk, by=STAFF, now=now)
+    assert payments.send_next_refund(now=now)
+    refund.refresh_from_db()
+    assert (refund.status, refund.gateway_id) == (RefundStatus.DONE, gateway.list_refunds()[0].id)
+    assert_as_at_stripe(now)
+
+
+def test_a_late_word_that_our_refund_failed_does_not_undo_what_the_bank_took(paid, stripe, now) -> None:
+    lifecycle.cancel(booking_id=paid.pk, by=GUEST, now=now)
+    assert payments.send_next_refund(now=now)
+    bounced = replace(gateway.list_refunds()[0], status="failed")
+    payments.note_refund(bounced, now=now)
+    lost(intent_of(paid), stripe, now, amount=18000)
+    payments.note_refund(bounced, now=now)
+    assert [(row.status, row.dispute_id is None) for row in Refund.objects.all()] == [
+        (RefundStatus.DONE, False)
+    ]
+
+
+def test_a_session_that_was_cancelled_meanwhile_is_left_to_a_person(paid, stripe, now) -> None:
+    dispute_id = lost(intent_of(paid), stripe, now)
+    lifecycle.cancel(booking_id=paid.pk, by=GUEST, now=now)
+    stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now)
+    paid.refresh_from_db()
+    assert payments.balance(paid) == payments.Balance(price=0, paid=18000, refunded=0, due=0)
+    assert "nothing goes back by itself" in told("desk_dispute_won_after_all")[0].body_text
+    assert_as_at_stripe(now)
+
+
+def test_what_came_back_beyond_a_price_that_fell_meanwhile_goes_to_the_client(paid, stripe, now) -> None:
+    dispute_id = lost(intent_of(paid), stripe, now)
+    Booking.objects.filter(pk=paid.pk).update(session_fee=10000)
+    charges.reprice(booking_id=paid.pk, reason="Shorter", once="shorter", by=STAFF, now=now)
+    stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now)
+    paid.refresh_from_db()
+    assert payments.balance(paid) == payments.Balance(price=10000, paid=18000, refunded=8000, due=0)
+    assert payments.send_next_refund(now=now)
+    assert [found.amount for found in gateway.list_refunds()] == [8000]
+    assert_as_at_stripe(now)
+
+
+def test_a_payment_that_was_won_back_can_be_lost_to_another_dispute(paid, stripe, now) -> None:
+    stripe.dispute_becomes(lost(intent_of(paid), stripe, now), "won")
+    ring(stripe, now)
+    lost(intent_of(paid), stripe, now, amount=7000)
+    paid.refresh_from_db()
+    assert payments.balance(paid) == payments.Balance(price=11000, paid=18000, refunded=7000, due=0)
+    assert_as_at_stripe(now)
+
+
+def test_the_papers_say_what_came_back(paid, stripe, now) -> None:
+    paid.location.entity = LegalEntity.objects.create(name="Northlight", address="1 High St", country="US")
+    paid.location.save()
+
+    def written() -> list[int]:
+        while invoices.issue_next(now=now + timedelta(days=2)):
+            pass
+        return [paper.total for paper in Invoice.objects.order_by("pk")]
+
+    Booking.objects.filter(pk=paid.pk).update(invoice_due_at=now)
+    assert written() == [18000]
+    dispute_id = lost(intent_of(paid), stripe, now)
+    assert written() == [18000, -18000]
+    stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now + timedelta(days=2))
+    assert written() == [18000, -18000, 18000]
+    last = Invoice.objects.latest("pk")
+    assert [line["label"] for line in last.lines] == ["No longer taken off"]
+    assert [moved["amount"] for moved in last.payments] == [18000, -18000, 18000]
+    assert (last.payments[1]["on"], last.payments[2]["on"]) == (
+        now.astimezone(ZoneInfo(paid.location.zone)).date().isoformat(),
+        last.issued_on.isoformat(),
+    )
+    assert last.was_paid
+    assert list(invariants.papers_with_gaps(now)) == []
+
+
+def test_a_voucher_is_valid_again_when_its_money_comes_back(paid, stripe, now) -> None:
+    voucher = bought_voucher(paid, stripe, now)
+    Voucher.objects.filter(pk=voucher.pk).update(expires_at=now + timedelta(days=1))
+    dispute_id = lost(intent_for(voucher), stripe, now)
+    stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now)
+    voucher.refresh_from_db()
+    assert (voucher.status, voucher.voided_at, voucher.left) == ("issued", None, 5000)
+    assert voucher.expires_at == now + timedelta(days=90)
+    assert "The voucher is valid, with $50 on it." in told("desk_dispute_won_after_all")[0].body_text
+    assert_as_at_stripe(now)
+    assert vouchers.void(voucher_id=voucher.pk, reason="Asked for", by=STAFF, now=now) == 5000
+    assert payments.send_next_refund(now=now)
+    assert_as_at_stripe(now)
+
+
+def test_a_voucher_stays_void_that_the_studio_took_back_or_another_bank_has(paid, stripe, now) -> None:
+    ours, theirs = bought_voucher(paid, stripe, now), bought_voucher(paid, stripe, now)
+    taken = stripe.dispute(intent_for(ours))
+    vouchers.void(voucher_id=ours.pk, reason="Asked for", by=STAFF, now=now)
+    assert payments.send_next_refund(now=now)
+    stripe.dispute_becomes(taken, "lost")
+    first = stripe.dispute(intent_for(theirs), amount=2000)
+    for dispute_id in (first, stripe.dispute(intent_for(theirs), amount=3000)):
+        stripe.dispute_becomes(dispute_id, "lost")
+    ring(stripe, now)
+    for dispute_id in (taken, first):
+        stripe.dispute_becomes(dispute_id, "won")
+    ring(stripe, now)
+    ours.refresh_from_db()
+    theirs.refresh_from_db()
+    assert (ours.status, theirs.status) == ("void", "void")
+    assert Refund.objects.get(payment__allocations__voucher=ours).status == RefundStatus.FAILED

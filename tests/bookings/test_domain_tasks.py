@@ -178,8 +178,10 @@ def test_i2_names_what_stripe_sees_otherwise(kind, place, offline):
     assert broken() == ["dispute dp_1: 7 lost at Stripe, nothing with us"]
     disputes.note_dispute(lost, now=NOW)
     assert broken() == []
-    offline["disputes"] = [replace(lost, status="won")]  # by an appeal: for a person
+    offline["disputes"] = [replace(lost, status="won")]  # by an appeal
     assert broken() == ["dispute dp_1: 7 with us, None lost at Stripe"]
+    disputes.look_again(now=NOW)
+    assert broken() == []
 
 
 def test_without_stripe_nobody_is_asked(kind, place, settings):
