@@ -48,4 +48,5 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
 CMD ["gunicorn", "studio.wsgi:application", "--bind", "0.0.0.0:8000", \
      "--worker-class", "gthread", "--workers", "3", "--threads", "8", "--timeout", "120", \
      "--graceful-timeout", "30", "--max-requests", "5000", "--max-requests-jitter", "500", \
-     "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-", "--no-control-socket"]
+     "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-", \
+     "--logger-class", "studio.discreet.AccessLog", "--no-control-socket"]

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from bookings.amounts import PERCENT_WORDS, WHOLE_PERCENT_WORDS
-from bookings.models import AddOn, DiscountCode, Requirement, Resource, SessionType, Skill, TaxRate
+from bookings.models import AddOn, Claim, DiscountCode, Requirement, Resource, SessionType, Skill, TaxRate
 from studio.admin import OwnersOnly
 from studio.models import LegalEntity
 
@@ -81,6 +81,20 @@ class NotDeleted(OwnersOnly):
         return False
 
 
+class NamedOnClaims(NotDeleted):
+    """What is sold by a name that stands on claims: on a call sheet, and where somebody has to be replaced."""
+
+    of_booking: ClassVar[str]
+    is_shoot: ClassVar[bool]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A new name goes on the claims too, or somebody of each booked session would seem to be missing."""
+        super().save_model(request, obj, form, change)  # type: ignore[misc]
+        if change and "name" in form.changed_data:
+            booked = {f"booking__{self.of_booking}": obj, "is_shoot": self.is_shoot}
+            Claim.objects.filter(purpose=form.initial["name"], **booked).update(purpose=obj.name)
+
+
 class RequirementInline(OwnersOnly, NeedsBase):
     """Which Resources it needs, how many, with which buffers."""
 
@@ -90,9 +104,10 @@ class RequirementInline(OwnersOnly, NeedsBase):
 
 
 @admin.register(SessionType)
-class SessionTypeAdmin(NotDeleted, TypeBase):
+class SessionTypeAdmin(NamedOnClaims, TypeBase):
     """What is sold. What was booked keeps the price, the length and the promise of its day."""
 
+    of_booking, is_shoot = "session_type", True
     list_display = ("name", "minutes", "price", "finals_included", "promise_days", "is_active")
     list_editable: ClassVar[tuple[str, ...]] = ("is_active",)
     prepopulated_fields: ClassVar[dict[str, Sequence[str]]] = {"slug": ("name",)}
@@ -118,8 +133,9 @@ class SkillAdmin(NotDeleted, SkillBase):
 
 
 @admin.register(AddOn)
-class AddOnAdmin(NotDeleted, TypedNumbers, AddOnBase):
+class AddOnAdmin(NamedOnClaims, TypedNumbers, AddOnBase):
     """Prices and shares of what can be added to a session. What was booked keeps the price of its day."""
 
+    of_booking, is_shoot = "add_ons__add_on", False
     list_display = ("name", "kind", "price", "minutes", "payee_percent", "is_active")
     list_editable: ClassVar[tuple[str, ...]] = ("is_active",)

@@ -72,20 +72,28 @@ def close(
     by: Actor,
     now: datetime,
 ) -> int:
-    """Close a place on these dates, or early. A date closed already keeps what it says. Returns how many are new.
+    """Close a place on these dates, or early. Returns on how many of them it is closed for longer than before.
+
+    A date that is closed for as long already keeps what it says; one that closes only later takes the new hour and
+    name.
 
     Bookings of those days stand until they are moved; promises that run become no later. Raises NotNow.
     """
     dates = dates_of(first_on, repeats=repeats, until=until)
     with transaction.atomic():
         holds.lock_everybody_at(location)
-        before = Closure.objects.filter(location=location, on__in=dates).count()
+        rows = Closure.objects.filter(location=location, on__in=dates)
+        before = rows.count()
+        shorter = rows.filter(closes_at__isnull=False)
+        if closes_at is not None:
+            shorter = shorter.filter(closes_at__gt=closes_at)
+        longer = shorter.update(name=clean(name)[:120], closes_at=closes_at)
         Closure.objects.bulk_create(
             [Closure(location=location, on=on, name=clean(name)[:120], closes_at=closes_at) for on in dates],
             ignore_conflicts=True,
         )
         tell("closures_changed", location=location, by=by, now=now)
-    return len(dates) - before
+    return len(dates) - before + longer
 
 
 def open_again(*, closure_ids: list[int], by: Actor, now: datetime) -> int:

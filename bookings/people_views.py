@@ -415,7 +415,10 @@ def closures(request: HttpRequest) -> HttpResponse:
         except Refused as refusal:
             form.add_error("until", refusal.sentence)
         else:
-            messages.success(request, ngettext("%d day is closed.", "%d days are closed.", count) % count)
+            if count:
+                messages.success(request, ngettext("%d day is closed.", "%d days are closed.", count) % count)
+            else:
+                messages.info(request, _("It is closed then already."))
             return redirect("desk_closures")
     rows = Closure.objects.filter(on__gte=today, location__in=my_places(request)).select_related("location")
     context = {"form": form, "closures": rows.order_by("on", "location__position")[:200]}

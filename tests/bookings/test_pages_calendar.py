@@ -485,6 +485,27 @@ def test_closures_repeat_and_can_be_taken_back(desk, place):
     assert wrong.status_code == 422
 
 
+def test_a_day_that_closes_early_can_be_closed_whole_but_not_the_other_way(desk, place):
+    form = {
+        "location": place.pk,
+        "on": "2035-12-03",
+        "name": "Party",
+        "closes_at": "14:00",
+        "repeats": "once",
+    }
+
+    def closed(**more):
+        said = desk.post(reverse("desk_closures"), form | more, follow=True).content.decode()
+        row = Closure.objects.get()
+        return row.name, row.closes_at, "1 day is closed." in said, "It is closed then already." in said
+
+    assert closed() == ("Party", time(14), True, False)
+    assert closed(name="Later party", closes_at="16:00") == ("Party", time(14), False, True)
+    assert closed(name="Early party", closes_at="12:00") == ("Early party", time(12), True, False)
+    assert closed(name="Inventory", closes_at="") == ("Inventory", None, True, False)
+    assert closed() == ("Inventory", None, False, True)
+
+
 # --- late, once more, on request ----------------------------------------------------------------------------
 
 
