@@ -49,4 +49,4 @@ CMD ["gunicorn", "studio.wsgi:application", "--bind", "0.0.0.0:8000", \
      "--worker-class", "gthread", "--workers", "3", "--threads", "8", "--timeout", "120", \
      "--graceful-timeout", "30", "--max-requests", "5000", "--max-requests-jitter", "500", \
      "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-", \
-     "--logger-class", "studio.discreet.AccessLog", "--no-control-socket"]
+     "--logger-class", "studio.access_log.AccessLog", "--no-control-socket"]

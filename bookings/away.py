@@ -257,9 +257,8 @@ def _give_back(booking: Booking, row: BookingAddOn, *, by: Actor, now: datetime)
     """The price falls by the add-on's, and what was paid beyond it goes back the way it came."""
     before = balance(booking).refunded
     reason = _("%(name)s falls out") % {"name": row.add_on.name}
-    once = (
-        f"without:{booking.pk}:{row.add_on_id}:{booking.ics_sequence}"  # booked anew, it can fall out again
-    )
+    # Booked anew, it can fall out again: the revision of the calendar entry tells one time from the next.
+    once = f"without:{booking.pk}:{row.add_on_id}:{booking.ics_sequence}"
     reprice(booking_id=booking.pk, reason=reason, once=once, by=by, now=now)
     booking.refresh_from_db()
     return balance(booking).refunded - before

@@ -18,8 +18,7 @@ from django.utils.translation import gettext as _
 from bookings import codes, lifecycle, policy
 from bookings import stripe_gateway as gateway
 from bookings.holds import held, still_stands
-from bookings.ledger import balance
-from bookings.ledger import due_now as due_now
+from bookings.ledger import balance, due_now
 from bookings.models import Booking, BookingExtra, Checkout, Voucher
 from bookings.people import clean, forget_if_unused, known_client, known_zone, read_person
 from bookings.policy import BALANCE_LINK, CHECKOUT_HOLD

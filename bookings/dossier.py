@@ -32,8 +32,8 @@ from bookings.models import (
     WaitingPlace,
 )
 from studio.actors import ActorKind
+from studio.discreet import without_keys
 from studio.models import Credential, Message, StatusChange
-from studio.outbox import without_keys
 
 Row = dict[str, Any]
 BATCH = 200  # rows held at a time

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from bookings.models import AnswerSheet, Client, Shoot
+from studio.forms import check_email
 from studio.models import Location
 
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the reading direction around
@@ -107,9 +107,7 @@ def read_person(
     elif len(name) > 150:
         problems[f"{prefix}name"] = _("This name is longer than 150 characters.")
     try:
-        validate_email(email)
-        if len(email) > 254:
-            raise ValidationError("too long")
+        check_email(email)
     except ValidationError:
         problems[f"{prefix}email"] = _("This does not look like an e-mail address.")
     if mobile:

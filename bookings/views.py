@@ -258,7 +258,7 @@ def details(request: HttpRequest, public_id: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             checkout.take_details(booking_id=booking.pk, by=GUEST, now=now, **form.cleaned_data)
-            if checkout.due_now(booking):
+            if ledger.due_now(booking):
                 return HttpResponseRedirect(checkout.open_checkout(booking_id=booking.pk, now=now))
             checkout.confirm_at_studio(booking_id=booking.pk, by=GUEST, now=now)
             return redirect("booking", booking.public_id)
@@ -341,7 +341,7 @@ def summary_of(booking: Booking) -> dict[str, object]:
 
 def _to_pay(booking: Booking) -> dict[str, int]:
     """What confirms a held booking, what a voucher paid of it, and what is open after both."""
-    money, due_now = ledger.balance(booking), checkout.due_now(booking)
+    money, due_now = ledger.balance(booking), ledger.due_now(booking)
     return {"due_now": due_now, "by_voucher": money.kept, "open_later": money.due - due_now}
 
 

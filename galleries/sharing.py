@@ -10,7 +10,6 @@ and what passed between the studio and its client stay with the client's own lin
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -20,6 +19,7 @@ from galleries.models import Gallery
 from galleries.statuses import CLOSED
 from studio import credentials
 from studio.actors import Actor
+from studio.forms import check_email
 from studio.models import Credential, StatusChange
 from studio.outbox import queue_message
 
@@ -35,9 +35,7 @@ def share(*, gallery_id: int, name: str, email: str, pin: str = "", by: Actor, n
     if not name:
         raise NotShared(_("Please write down whose link it is."))
     try:
-        validate_email(email)
-        if len(email) > 254:
-            raise ValidationError("longer than any address is")
+        check_email(email)
     except ValidationError as error:
         raise NotShared(_("This is not an e-mail address.")) from error
     gallery = deadlines.locked(gallery_id)

@@ -313,7 +313,7 @@ class Demo:
             *("--bind", f"127.0.0.1:{self.port}"),
             *("--worker-class", "gthread", "--workers", "2", "--threads", "8"),
             *("--graceful-timeout", "3", "--access-logfile", "-", "--no-control-socket"),
-            *("--logger-class", "studio.discreet.AccessLog", "--worker-tmp-dir", str(self.folder / "logs")),
+            *("--logger-class", "studio.access_log.AccessLog", "--worker-tmp-dir", str(self.folder / "logs")),
         ]
 
     def worker(self, queue: str, concurrency: int) -> Child:

@@ -1,17 +1,14 @@
-"""Logs that open no door: an address that is a key is written without the key.
+"""Words that open no door: an address that is a key is written without the key, in logs and in mails that are kept.
 
-A private link, a calendar's address or a new password's carries its secret in the path. Whoever may read the logs of a
-studio may not therefore read its clients' pages.
+A private link, a calendar's address or a new password's carries its secret in the path. Whoever may read the logs or
+the desk's mails may not therefore read a client's pages.
 """
 
 import logging
 import re
-from typing import Any
-
-from gunicorn.glogging import Logger
 
 KEYS = re.compile(
-    r"(?<!/desk)(/(?:open|calendar|mine|picture|reminders|accounts/(?:[\w-]+/)*(?:key|confirm-email))/)[^/?\s\"]+"
+    r"(?<!/desk)(/(?:open|calendar|mine|picture|reminders|accounts/(?:[\w-]+/)*(?:key|confirm-email))/)[^/?\s\"<>]+"
 )
 
 
@@ -25,13 +22,3 @@ class Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return without_keys(super().format(record))
-
-
-class AccessLog(Logger):  # type: ignore[misc]  # the server comes without types
-    """What gunicorn writes of each request (`--logger-class`)."""
-
-    def atoms(self, *request: Any) -> dict[str, Any]:
-        atoms: dict[str, Any] = super().atoms(*request)
-        return {
-            name: without_keys(value) if isinstance(value, str) else value for name, value in atoms.items()
-        }

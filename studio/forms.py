@@ -1,6 +1,5 @@
 from django import forms
 from django.forms.renderers import TemplatesSetting
-from django.utils.translation import gettext_lazy as _
 
 
 class Renderer(TemplatesSetting):
@@ -10,9 +9,6 @@ class Renderer(TemplatesSetting):
     field_template_name = "_partials/field.html"
 
 
-class LinkRequestForm(forms.Form):
-    """Somebody whose link is dead asks for a new one."""
-
-    email = forms.EmailField(
-        label=_("Your e-mail"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
-    )
+def check_email(text: str) -> None:
+    """Raises ValidationError for what is no e-mail address, or is longer than one can be (RFC 5321, 4.5.3.1.3)."""
+    forms.EmailField(max_length=254).clean(text)

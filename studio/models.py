@@ -457,9 +457,7 @@ class Credential(models.Model):
 class LinkRequest(models.Model):
     """Somebody asked for fresh links to what is theirs. Answered by a worker, by mail, for known addresses only."""
 
-    LONGEST = 254
-
-    email = models.EmailField(max_length=LONGEST)
+    email = models.EmailField()
     asked_at = models.DateTimeField()
     attempts = models.PositiveSmallIntegerField(default=0)
     answered_at = models.DateTimeField(null=True)

@@ -5,7 +5,6 @@ A template is a folder `templates/emails/<name>/` with subject.txt, body.txt and
 """
 
 import logging
-import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,14 +20,13 @@ from django.utils import translation
 from studio import alerts, texts, wording
 from studio.actors import WORKER, Actor
 from studio.background import ring_on_commit
+from studio.discreet import without_keys
 from studio.models import Channel, Message, MessageStatus, Studio
 from studio.transitions import MoveRefused, begin, move, move_where
 
 log = logging.getLogger(__name__)
 BACKOFF = [timedelta(minutes=m) for m in (1, 5, 20, 60, 180, 720)]
 STALE = timedelta(minutes=5)
-# Whoever has such a link is let in: a client's own, and the one that sets a person's new password.
-_KEY_IN_LINK = re.compile(r"(/open/|/accounts/password/reset/key/)[A-Za-z0-9_-]{10,}")
 
 
 class Recipient(Protocol):
@@ -119,11 +117,6 @@ def queue_written(name: str, *, to_address: str, subject: str, text: str, now: d
         begin(message, by=WORKER, now=now)
         ring_on_commit(send_messages)
     return message
-
-
-def without_keys(text: str) -> str:
-    """The text with the secret part of each link left out, as it is kept once sent and as the desk shows it."""
-    return _KEY_IN_LINK.sub(r"\1…", text)
 
 
 def _from_files(name: str, values: Mapping[str, Any]) -> tuple[str, str]:

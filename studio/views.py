@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.core.validators import validate_email
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,9 +22,10 @@ from studio.access import messages_of, staff
 from studio.accounts import roles_of
 from studio.actors import Actor
 from studio.background import ring_on_commit
+from studio.discreet import without_keys
+from studio.forms import check_email
 from studio.models import (
     Heartbeat,
-    LinkRequest,
     Location,
     Message,
     MessageStatus,
@@ -34,7 +34,6 @@ from studio.models import (
     Studio,
     User,
 )
-from studio.outbox import without_keys
 from studio.templatetags.studio_tags import zone_of
 from studio.transitions import MoveRefused, move
 
@@ -74,9 +73,7 @@ def ask_for_link(request: HttpRequest) -> HttpResponse:
         return render(request, "studio/dead_link.html", {"is_wanted": True})
     email = request.POST.get("email", "").strip()
     try:
-        validate_email(email)
-        if len(email) > LinkRequest.LONGEST:
-            raise ValidationError("longer than any address that is known")
+        check_email(email)
     except ValidationError:
         problem = _("That is not an e-mail address yet.")
         return render(request, "studio/dead_link.html", {"is_wanted": True, "problem": problem}, status=422)

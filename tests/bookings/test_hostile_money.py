@@ -13,10 +13,10 @@ from bookings import (
     allowances,
     changes,
     charges,
-    checkout,
     codes,
     holds,
     invoices,
+    ledger,
     lifecycle,
     payments,
     vouchers,
@@ -155,7 +155,7 @@ def test_on_the_page_the_cheaper_payment_page_is_closed_first(
     assert client.post(f"/hold/{booking.public_id}/", {button: "1"}).status_code == 200
     booking.refresh_from_db()
     page.refresh_from_db()
-    assert (page.status, checkout.due_now(booking)) == (CheckoutStatus.EXPIRED, 18000)
+    assert (page.status, ledger.due_now(booking)) == (CheckoutStatus.EXPIRED, 18000)
     assert stripe.pay(page.session_id)["problem"] is not None
 
 

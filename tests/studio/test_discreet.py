@@ -9,8 +9,9 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from gunicorn.config import Config
 
+from studio.access_log import AccessLog
 from studio.demo import Demo
-from studio.discreet import AccessLog, Line, without_keys
+from studio.discreet import Line, without_keys
 
 SECRET = "q1W-2e_3r:4t"
 KEYED = {"token", "key", "signed"}
@@ -80,6 +81,6 @@ def test_what_django_writes_hides_them_too():
 
 
 def test_both_ways_to_run_it_use_that_log(settings):
-    asked = "studio.discreet.AccessLog"
+    asked = "studio.access_log.AccessLog"
     assert asked in (settings.BASE_DIR / "Dockerfile").read_text()
     assert asked in Demo.web_options(SimpleNamespace(port=1, folder=settings.BASE_DIR))
