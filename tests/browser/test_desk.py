@@ -154,6 +154,22 @@ def test_a_booking_is_moved_by_dragging_it(desk: Page, booked: Booking, place: L
     assert booked.starts_at == at(place, 16)
 
 
+def test_a_payment_that_is_refused_is_in_sight_and_one_that_is_written_down_is_said_so(
+    desk: Page, kind: SessionType, place: Location
+) -> None:
+    starts_at, now = at(place, 10, days=2), timezone.now()
+    open_one = factories.booking(session_type=kind, at=place, starts_at=starts_at, now=now)
+    desk.set_viewport_size({"width": 390, "height": 844})
+    desk.goto(f"/desk/bookings/{open_one.public_id}/")
+    desk.get_by_text("Write down a payment").click()
+    desk.locator("#id_amount").fill("ninety")
+    desk.get_by_role("button", name="Paid", exact=True).click()
+    expect(desk.get_by_text("Please give the amount in digits")).to_be_in_viewport()
+    desk.locator("#id_amount").fill("90")
+    desk.get_by_role("button", name="Paid", exact=True).click()
+    expect(desk.get_by_text("Written down.")).to_be_in_viewport()
+
+
 def test_a_booking_is_moved_by_its_form(desk: Page, booked: Booking, place: Location) -> None:
     desk.goto(f"/desk/bookings/{booked.public_id}/")
     desk.get_by_role("link", name="Move", exact=True).click()
