@@ -32,6 +32,7 @@ from studio.access import staff
 from studio.accounts import require, roles_of
 from studio.actors import Actor, ActorKind
 from studio.currencies import to_major
+from studio.forms import typed_id
 from studio.models import Location, Role
 from studio.templatetags.studio_tags import money
 from studio.transitions import MoveRefused
@@ -156,12 +157,12 @@ def tip(request: HttpRequest, public_id: str) -> HttpResponse:
     """A tip for one person: to the payment page."""
     now = timezone.now()
     found, by = open_booking(request, public_id, now=now)
-    payee, typed = request.POST.get("payee", ""), request.POST.get("amount", "")
+    typed = request.POST.get("amount", "")
     try:
         amount = AmountField(currency=found.currency).clean(typed)
         extra = charges.add_tip(
             booking_id=found.pk,
-            payee_id=int(payee) if payee.isdecimal() and len(payee) < 18 else 0,
+            payee_id=typed_id(request.POST.get("payee")) or 0,
             amount=amount,
             by=by,
             now=now,

@@ -23,6 +23,7 @@ from bookings.refusals import DetailsRefused, OtherAmount, Refused, SlotTaken
 from bookings.seating import Slot
 from bookings.views import by_day, summary_of
 from studio.actors import Actor
+from studio.forms import typed_id
 
 
 def _shoot(found: Booking) -> Shoot:
@@ -189,8 +190,7 @@ def _keep_answers(request: HttpRequest, shoot: Shoot, *, by: Actor, now: datetim
 
 def _seen(request: HttpRequest, questionnaire_id: int) -> int | None:
     """The sheet whose answers the form showed."""
-    raw = request.POST.get(f"seen-{questionnaire_id}", "")
-    return int(raw) if raw.isdecimal() and len(raw) < 18 else None
+    return typed_id(request.POST.get(f"seen-{questionnaire_id}"))
 
 
 def _shown(

@@ -20,6 +20,7 @@ from galleries.retouching import RetouchRefused
 from galleries.retouching.crops import CROP_NOTES, SHAPES, Place, clear_crop, set_crop, suggest
 from galleries.retouching.rows import IN_WORK
 from studio.access import staff
+from studio.forms import typed_id
 from studio.models import Role
 
 NAMES = {"square": gettext_lazy("Square · LinkedIn, Teams, Zoom"), "portrait": gettext_lazy("Portrait · 4:5")}
@@ -39,7 +40,8 @@ def _subject(request: HttpRequest, public_id: str) -> tuple[Retouch, Version, st
 
 def _spec(request: HttpRequest) -> CropSpec | None:
     named = request.GET.get("preset") or request.POST.get("preset") or ""
-    return get_object_or_404(CropSpec, pk=named, is_active=True) if named.isdigit() else None
+    pk = typed_id(named)
+    return None if pk is None else get_object_or_404(CropSpec, pk=pk, is_active=True)
 
 
 @staff(Role.PHOTOGRAPHER, Role.RETOUCHER)

@@ -18,6 +18,7 @@ from galleries.models import Download, Gallery
 from galleries.together_views import gallery_for
 from studio import credentials, workdays
 from studio.access import staff
+from studio.forms import typed_id
 from studio.models import Credential, Role, User
 
 LATEST = 50
@@ -160,8 +161,8 @@ def gallery_renew(request: HttpRequest, public_id: str) -> HttpResponse:
 def assign(request: HttpRequest, public_id: str) -> HttpResponse:
     """Give the work to somebody, or to nobody in particular."""
     gallery, by = gallery_for(request, public_id)
-    chosen = request.POST.get("to", "")
-    to = get_object_or_404(User, pk=chosen, is_active=True) if chosen.isdigit() else None
+    chosen = typed_id(request.POST.get("to"))
+    to = None if chosen is None else get_object_or_404(User, pk=chosen, is_active=True)
     try:
         deadlines.assign(gallery_id=gallery.pk, to=to, by=by, now=timezone.now())
     except ValueError:

@@ -23,6 +23,7 @@ from galleries.statuses import FinishedStatus, JobStatus, RetouchStatus, UploadS
 from studio import storage
 from studio.access import at_my_places, staff
 from studio.actors import Actor
+from studio.forms import typed_id
 from studio.models import Role, User
 
 Deed = Callable[[HttpRequest, Retouch, Actor, datetime], str]
@@ -288,8 +289,7 @@ def _answer(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) ->
 
 
 def _take(request: HttpRequest, retouch: Retouch, by: Actor, now: datetime) -> str:
-    person = request.POST.get("person", "")
-    chosen = int(person) if person.isdigit() else None
+    chosen = typed_id(request.POST.get("person"))
     retouching.take(retouch_id=retouch.pk, person_id=chosen, by=by, now=now)
     return "queue" if "queue" in request.POST else ""
 
@@ -366,7 +366,7 @@ def hand_in(request: HttpRequest, public_id: str) -> HttpResponse:
 
 def _address(retouch: Retouch, version: str) -> str:
     address = reverse("desk_retouch", args=[retouch.public_id])
-    return f"{address}?version={version}" if version.isdigit() else address
+    return f"{address}?version={version}" if typed_id(version) is not None else address
 
 
 def _on_to_next(request: HttpRequest, retouch: Retouch) -> HttpResponse:

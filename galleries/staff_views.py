@@ -24,6 +24,7 @@ from galleries.together_views import gallery_for
 from studio import storage
 from studio.access import staff
 from studio.actors import Actor
+from studio.forms import typed_id
 from studio.models import Role, User
 
 MOST_ASKED = 100  # files a page may ask about at a time
@@ -70,9 +71,9 @@ def gallery_uploads(request: HttpRequest, public_id: str) -> JsonResponse:
 def gallery_news(request: HttpRequest, public_id: str) -> JsonResponse:
     """What is new to the page: frames after its newest as HTML, which of its files are settled, the total."""
     gallery, _by = gallery_for(request, public_id)
-    after = request.GET.get("after", "")
+    after = typed_id(request.GET.get("after")) or 0
     asked = [name for name in request.GET.get("ids", "").split(",") if name][:MOST_ASKED]
-    frames = shown.frames(gallery).filter(pk__gt=int(after) if after.isdigit() else 0)[: shown.PAGE]
+    frames = shown.frames(gallery).filter(pk__gt=after)[: shown.PAGE]
     html = render_to_string(
         "galleries/desk_gallery_frames.html", {"photos": frames, "gallery": gallery}, request
     )

@@ -95,3 +95,11 @@ def test_the_desk_hears_it_without_a_reload(gallery: Gallery) -> None:
     news = browser.get(reverse("gallery_news", args=[gallery.public_id])).json()
     assert news["progress"].startswith("proofs of 2 frames · ")
     assert "proofs of 2 frames" in page
+
+
+@pytest.mark.parametrize("odd", ["²", "٣", "9" * 5000, "-1", "one", ""])
+def test_what_is_no_number_in_an_address_or_a_form_names_nobody(gallery: Gallery, odd: str) -> None:
+    browser = Browser()
+    sign_in(browser, make_user(Role.PHOTOGRAPHER))
+    assert browser.get(reverse("gallery_news", args=[gallery.public_id]), {"after": odd}).status_code == 200
+    assert browser.post(reverse("gallery_assign", args=[gallery.public_id]), {"to": odd}).status_code == 302
