@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from bookings import vouchers
+from bookings import charges, vouchers
 from bookings.models import Voucher
 from galleries import cards, codes, jobs, leaks, receiving
 from galleries.models import Card, Gallery
@@ -151,3 +151,11 @@ def test_a_name_from_right_to_left_leaves_the_code_beside_it_in_one_piece(phone:
                   for tag in ("strong", "small"))  # fmt: skip
     assert len(code) == 1  # else the first digit stands before the name, and the rest after it
     assert max(right for _left, right in name) <= code[0][0]
+
+
+def test_an_extra_of_one_long_word_fits_on_a_phone(phone: Page, gallery: Gallery, site: str) -> None:
+    booking = gallery.shoot.booking
+    charges.add_extra(booking_id=booking.pk, label="W" * 120, amount=4000, by=WORKER, now=timezone.now())
+    phone.goto(f"{site}{reverse('desk_booking', args=[booking.public_id])}")
+    expect(phone.get_by_text("W" * 120).first).to_be_visible()
+    assert too_wide(phone, "extra") == []
