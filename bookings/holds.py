@@ -296,24 +296,32 @@ def claim(booking: Booking, slot: Slot) -> None:
 def cast_of(booking: Booking) -> Cast:
     """The cast of a booking as it was made: its own session type and add-ons, even if no longer sold, and as long as
     they were then."""
-    rows = booking.add_ons.select_related("add_on").order_by("add_on__position", "add_on__name")
-    chosen = [(row.add_on, row.count) for row in rows]
-    return cast_with(booking, chosen)
+    own = _add_ons_of(booking)
+    return _as_agreed(booking, [(row.add_on, row.count) for row in own], own)
 
 
 def cast_with(booking: Booking, chosen: Sequence[tuple[AddOn, int]]) -> Cast:
     """The cast of a booking with these add-ons instead; what stays is as long as it was when it was booked."""
+    return _as_agreed(booking, chosen, _add_ons_of(booking))
+
+
+def _add_ons_of(booking: Booking) -> list[BookingAddOn]:
+    return list(booking.add_ons.select_related("add_on").order_by("add_on__position", "add_on__name"))
+
+
+def _as_agreed(booking: Booking, chosen: Sequence[tuple[AddOn, int]], own: Sequence[BookingAddOn]) -> Cast:
     return availability.cast_for(
         session_type=booking.session_type,
         location=booking.location,
         chosen=chosen,
-        booked=_agreed_minutes(booking, chosen),
+        booked=_agreed_minutes(booking, chosen, own),
     )
 
 
-def _agreed_minutes(booking: Booking, chosen: Sequence[tuple[AddOn, int]]) -> dict[int | None, int]:
+def _agreed_minutes(
+    booking: Booking, chosen: Sequence[tuple[AddOn, int]], own: Sequence[BookingAddOn]
+) -> dict[int | None, int]:
     """How long the session and what prepares for it were agreed to be, whatever is sold today."""
-    own = list(booking.add_ons.select_related("add_on"))
     kept = {(add_on.pk, count) for add_on, count in chosen}
     found: dict[int | None, int] = {
         row.add_on_id: (row.ends_at - row.starts_at) // MINUTE
